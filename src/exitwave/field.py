@@ -1,0 +1,77 @@
+"""Fields: what travels between the stages of a microscope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from exitwave.grid import Grid
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Where a scene is computed: the image's grid with a margin around it.
+
+    The margin is the reach of the optics. What lies there is physically present, it lights the image's border; the
+    wrap-around of the Fourier transforms falls into the margin and is cut away with it.
+    """
+
+    grid: Grid
+    corner: tuple[int, int]
+    shape: tuple[int, int]
+
+    @property
+    def image(self) -> tuple[slice, slice]:
+        """The slices that cut the image out of an array on the canvas."""
+        (top, left), (height, width) = self.corner, self.shape
+        return slice(top, top + height), slice(left, left + width)
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """The sample of the canvas at which the image's origin lies."""
+        return self.corner[0] + self.shape[0] // 2, self.corner[1] + self.shape[1] // 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """The light that reaches the specimen: an incoherent sum of plane waves in a few colours.
+
+    `direction` (S, 2) holds index times sine of the incidence angles along (y, x), that is spatial frequency times
+    vacuum wavelength; `weight` (S,) sums to 1. `wavelength` (L,) is in micrometres; `spectrum` (L,) sums to 1.
+    """
+
+    direction: Tensor
+    weight: Tensor
+    wavelength: Tensor
+    spectrum: Tensor
+
+
+class Wave(Protocol):
+    """The light that leaves a specimen, relative to the light that reached it.
+
+    `medium` (L,) is the medium's index at each wavelength and `plane` the height z in micrometres that the wave
+    is given at.
+    """
+
+    canvas: Canvas
+    wavelength: Tensor
+    medium: Tensor
+    plane: Tensor
+
+    def spectrum(self, colour: int, direction: Tensor) -> Tensor:
+        """Return the Fourier transform of the wave divided by its incident plane wave, (H, W), zero frequency first."""
+        ...
+
+
+@dataclass(frozen=True)
+class Light:
+    """The light on a detector, (L, H, W), relative to the empty field: complex amplitudes or real irradiances.
+
+    `spectrum` (L,) is the strength of each wavelength; `grid` is the image's.
+    """
+
+    data: Tensor
+    spectrum: Tensor
+    grid: Grid

@@ -1,0 +1,87 @@
+"""Transmitted-light sources."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from exitwave.field import Source
+from exitwave.model import Quantity, Value, param
+
+
+class Koehler(Value):
+    """Köhler illumination: a uniformly bright disk in the condenser's aperture, each point of it a plane wave.
+
+    The disk is sampled by `rings` rings of 6, 12, 18, ... points about the centre, all of the same area (1, 7, 19, 37,
+    ... points), so that the points move with `condenser_na` and the image is differentiable in it.
+
+    >>> len(Koehler(condenser_na=0.3, wavelength=0.55, rings=2).source().weight)
+    19
+    """
+
+    condenser_na: Quantity = param("1", low=0.0, high=1.6, default=0.3, doc="numerical aperture of the condenser")
+    wavelength: Quantity = param("um", low=0.0, exclusive=True, dims=("L",), default=0.55, doc="vacuum wavelengths")
+    spectrum: Quantity = param("1", low=0.0, dims=("L",), default=None, doc="relative strength of each wavelength")
+    rings: int = 3
+
+    def fill(self) -> dict[str, Tensor]:
+        return {"spectrum": _even(self.wavelength)}
+
+    def check(self) -> None:
+        check_spectrum(self.spectrum)
+        if not 0 <= self.rings <= 100:
+            raise ValueError(f"Koehler.rings must be 0 to 100, got {self.rings}; 3 rings are 37 source points")
+
+    def source(self) -> Source:
+        """Return the plane waves of the source."""
+        pattern = disk_points(self.rings).to(self.condenser_na)
+        weight = torch.full((len(pattern),), 1 / len(pattern)).to(self.condenser_na)
+        return Source(pattern * self.condenser_na, weight, self.wavelength, self.spectrum / self.spectrum.sum())
+
+
+class Coherent(Value):
+    """One plane wave, along the axis unless tilted: a laser, or a closed condenser aperture."""
+
+    wavelength: Quantity = param("um", low=0.0, exclusive=True, dims=("L",), default=0.55, doc="vacuum wavelengths")
+    spectrum: Quantity = param("1", low=0.0, dims=("L",), default=None, doc="relative strength of each wavelength")
+    direction: Quantity = param(
+        "1", low=-1.6, high=1.6, dims=(2,), default=(0.0, 0.0), doc="index times sine of the incidence along (y, x)"
+    )
+
+    def fill(self) -> dict[str, Tensor]:
+        return {"spectrum": _even(self.wavelength)}
+
+    def check(self) -> None:
+        check_spectrum(self.spectrum)
+
+    def source(self) -> Source:
+        """Return the single plane wave."""
+        weight = torch.ones_like(self.direction[:1])
+        return Source(self.direction[None], weight, self.wavelength, self.spectrum / self.spectrum.sum())
+
+
+def disk_points(rings: int) -> Tensor:
+    """Return points (S, 2) that stand for equal areas of the unit disk: a centre and rings of 6 k points."""
+    points = [(0.0, 0.0)]
+    count = 1 + 3 * rings * (rings + 1)
+    inner = 1.0 / count
+    for ring in range(1, rings + 1):
+        outer = inner + 6 * ring / count
+        radius = math.sqrt((inner + outer) / 2)  # the ring's mean squared radius
+        for step in range(6 * ring):
+            angle = 2 * math.pi * (step + 0.5 * (ring % 2)) / (6 * ring)
+            points.append((radius * math.sin(angle), radius * math.cos(angle)))
+        inner = outer
+    return torch.tensor(points, dtype=torch.float64)
+
+
+def _even(wavelength: object) -> Tensor:
+    return torch.ones_like(wavelength) if isinstance(wavelength, Tensor) else torch.ones(1, dtype=torch.float64)
+
+
+def check_spectrum(spectrum: Tensor) -> None:
+    """Raise a one-line error where a source has no light."""
+    if float(spectrum.detach().sum()) <= 0:
+        raise ValueError("a source needs light, got a spectrum that sums to zero; give one wavelength a weight")

@@ -1,0 +1,391 @@
+"""Values: frozen dataclasses whose numbers are tensors, declared once and named by dotted paths.
+
+An optimiser, a random prior, a curriculum, a TOML recipe and a command-line override are the same thing here: a
+source of numbers for dotted paths such as "microscope.optics.na", consumed by `substitute`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, dataclass_transform, overload, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """Anything that can draw numbers for a parameter: it may stand wherever a number may."""
+
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor: ...
+
+    def support(self) -> tuple[float, float]: ...
+
+
+Numeric = Tensor | float | np.ndarray | Sequence[Any] | Prior
+
+if TYPE_CHECKING:
+
+    class Quantity:
+        """The static type of a parameter: numbers go in, a tensor comes out."""
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Any: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Tensor: ...
+        def __set__(self, instance: Any, value: Numeric | None) -> None: ...
+
+else:
+    Quantity = Tensor
+
+
+ANY_SHAPE = ("...",)
+"""Dimensions of a parameter that may be one number or a map over the image."""
+
+
+@dataclass(frozen=True)
+class Param:
+    """The declaration of a parameter: unit, closed range (open where `exclusive`), dimensions and meaning."""
+
+    unit: str
+    low: float = -math.inf
+    high: float = math.inf
+    exclusive: bool = False
+    dims: tuple[str | int, ...] = ()
+    doc: str = ""
+    optional: bool = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype that plain Python numbers get: per-particle arrays float32, everything else double."""
+        return torch.float32 if "N" in self.dims else torch.float64
+
+    def interval(self) -> str:
+        """Return the allowed range as text, such as "(0, 1.7]"."""
+        left = "(" if self.exclusive or math.isinf(self.low) else "["
+        right = ")" if self.exclusive or math.isinf(self.high) else "]"
+        unit = "" if self.unit in ("1", "any") else f" {self.unit}"
+        return f"{left}{self.low:g}, {self.high:g}{right}{unit}"
+
+    def convert(self, name: str, value: Any) -> Any:
+        """Return `value` as a tensor (or as the prior that it is); a one-line error where it cannot be one."""
+        if value is None and self.optional:
+            return None
+        if isinstance(value, Prior) and not isinstance(value, Tensor):
+            low, high = value.support()
+            if low < self.low or high > self.high:
+                raise ValueError(
+                    f"{name} must lie in {self.interval()}, got a prior over [{low:g}, {high:g}]; narrow it"
+                )
+            return value
+        if isinstance(value, str | bytes | bool) or value is None:
+            raise TypeError(
+                f"{name} must be a number in {self.unit}, got {value!r}; unit strings are read in TOML and on the "
+                "command line only"
+            )
+        if isinstance(value, Tensor):
+            tensor = value
+        elif isinstance(value, np.ndarray | np.generic):
+            tensor = torch.as_tensor(np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value))
+        else:
+            tensor = _from_python(name, value, self)
+        if not tensor.is_floating_point():
+            if tensor.is_complex() or tensor.dtype == torch.bool:
+                raise TypeError(f"{name} must be a real number in {self.unit}, got {tensor.dtype}; pass floats")
+            tensor = tensor.to(self.dtype)
+        if len(self.dims) == 1 and tensor.ndim == 0:
+            tensor = tensor[None]  # a bare number is a list of one
+        if self.dims != ANY_SHAPE and len(self.dims) != tensor.ndim:
+            raise ValueError(
+                f"{name} must have {len(self.dims)} dimensions {self._dims()}, got shape {tuple(tensor.shape)}; "
+                "reshape it"
+            )
+        return tensor
+
+    def check(self, name: str, value: Tensor) -> None:
+        """Raise a one-line error where `value` is not finite or leaves the declared range."""
+        if value.numel() == 0:
+            return
+        low, high = (float(bound) for bound in torch.aminmax(value.detach()))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(f"{name} must be finite, got NaN or infinity; check where the number comes from")
+        inside = (low > self.low and high < self.high) if self.exclusive else (low >= self.low and high <= self.high)
+        if not inside:
+            got = f"{low:g}" if low == high else f"values from {low:g} to {high:g}"
+            raise ValueError(f"{name} must lie in {self.interval()}, got {got}; pass a value inside")
+
+    def _dims(self) -> str:
+        return "(" + ", ".join(str(size) for size in self.dims) + ("," if len(self.dims) == 1 else "") + ")"
+
+
+def _from_python(name: str, value: Any, spec: Param) -> Tensor:
+    try:
+        return torch.tensor(value, dtype=spec.dtype)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name} must be a number or nested lists of numbers in {spec.unit}, got {value!r:.60}") from None
+
+
+def param(
+    unit: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    exclusive: bool = False,
+    dims: tuple[str | int, ...] = (),
+    default: Any = dataclasses.MISSING,
+    doc: str = "",
+) -> Any:
+    """Return the declaration of a tensor field: its unit, range, dimensions (letters are matched), and default.
+
+    `default=None` makes the field optional; the value's `fill` method then supplies it.
+
+    >>> class Lens(Value):
+    ...     na: Quantity = param("1", low=0.0, high=1.7, exclusive=True, default=0.5, doc="numerical aperture")
+    >>> Lens(na=0.8).na
+    tensor(0.8000, dtype=torch.float64)
+    >>> Lens(na=2.0)
+    Traceback (most recent call last):
+    ValueError: Lens.na must lie in (0, 1.7), got 2; pass a value inside
+    """
+    spec = Param(unit, low, high, exclusive, dims, doc, optional=default is None)
+    return dataclasses.field(default=default, metadata={"param": spec})
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(param, dataclasses.field))
+class Value:
+    """Base of every physics object: a frozen dataclass, checked when built, compared by content.
+
+    Fields declared with `param` hold tensors; other fields hold structure (integers, strings, other values, tuples
+    of values). Python numbers are held in double precision, per-particle lists in single; the arithmetic of a
+    rendering follows the specimen.
+    """
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, eq=False, repr=False)(cls)
+        _CLASSES.setdefault(cls.__name__, cls)
+
+    def __post_init__(self) -> None:
+        specs = params(type(self))
+        for name, spec in specs.items():
+            object.__setattr__(self, name, spec.convert(self._name(name), getattr(self, name)))
+        for name, value in self.fill().items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        letters: dict[str, tuple[str, int]] = {}
+        for name, spec in specs.items():
+            value = getattr(self, name)
+            if isinstance(value, Tensor):
+                self._match_dims(name, spec, value, letters)
+                spec.check(self._name(name), value)
+        if not any(isinstance(getattr(self, name), Prior) for name in specs):
+            self.check()
+
+    def _name(self, field: str) -> str:
+        return f"{type(self).__name__}.{field}"
+
+    def _match_dims(self, name: str, spec: Param, value: Tensor, letters: dict[str, tuple[str, int]]) -> None:
+        if spec.dims == ANY_SHAPE:
+            return
+        for size, declared in zip(value.shape, spec.dims, strict=True):
+            if isinstance(declared, str):
+                first, expected = letters.setdefault(declared, (name, size))
+                if size != expected:
+                    raise ValueError(
+                        f"{self._name(name)} must have {declared} = {expected} entries like {first}, got {size}; "
+                        "pass arrays of one length"
+                    )
+            elif size != declared:
+                raise ValueError(
+                    f"{self._name(name)} must have shape {spec._dims()}, got {tuple(value.shape)}; reshape it"
+                )
+
+    def fill(self) -> dict[str, Any]:
+        """Return what stands in for optional fields that were not given; overridden where there are any."""
+        return {}
+
+    def check(self) -> None:
+        """Raise a one-line error where fields contradict one another; overridden where they can."""
+
+    def realise(self, generator: torch.Generator, extent: tuple[float, ...]) -> Value:
+        """Return this value with its own randomness drawn for a field of `extent` micrometres; itself if it has none.
+
+        `sample` asks every value of a scene once, after its priors are drawn.
+        """
+        return self
+
+    def to(self, target: torch.dtype | torch.device | str) -> Any:
+        """Return the same value with every tensor converted to a floating dtype or moved to a device."""
+        return map_tensors(self, lambda tensor: tensor.to(target))
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(_same(getattr(self, name), getattr(other, name)) for name in fields(type(self)))
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={_short(getattr(self, name))}" for name in fields(type(self)))
+        return f"{type(self).__name__}({inside})"
+
+
+T = TypeVar("T", bound=Value)
+_CLASSES: dict[str, type[Value]] = {}
+
+
+def classes() -> Mapping[str, type[Value]]:
+    """Return every value class by its name, for readers of recipes."""
+    return _CLASSES
+
+
+def fields(cls: type[Value]) -> tuple[str, ...]:
+    """Return the names of all fields of a value class, in order."""
+    return tuple(field.name for field in dataclasses.fields(cls))  # pyright: ignore[reportArgumentType]
+
+
+def params(cls: type[Value]) -> dict[str, Param]:
+    """Return the declared parameters of a value class by name."""
+    found = {}
+    for field in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
+        if "param" in field.metadata:
+            found[field.name] = field.metadata["param"]
+    return found
+
+
+def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """Return `value` with `function` applied to every tensor in it, at any depth."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, tuple):
+        return tuple(map_tensors(item, function) for item in value)
+    if isinstance(value, Value):
+        return _rebuild(value, {name: map_tensors(getattr(value, name), function) for name in fields(type(value))})
+    return value
+
+
+def paths(value: Value) -> dict[str, Param]:
+    """Return every parameter of `value` that holds a number or a prior: dotted path -> declaration.
+
+    >>> from exitwave.grid import Grid
+    >>> paths(Grid((8, 8), 0.1))
+    {}
+    """
+    return {path: params(type(owner))[name] for path, owner, name in _walk(value, "")}
+
+
+def _walk(value: Value, prefix: str) -> Iterator[tuple[str, Value, str]]:
+    specs = params(type(value))
+    for name in fields(type(value)):
+        item = getattr(value, name)
+        if name in specs:
+            if item is not None:
+                yield prefix + name, value, name
+        elif isinstance(item, Value):
+            yield from _walk(item, f"{prefix}{name}.")
+        elif isinstance(item, tuple):
+            for number, part in enumerate(item):
+                if isinstance(part, Value):
+                    yield from _walk(part, f"{prefix}{name}.{number}.")
+
+
+def get(value: Any, path: str) -> Any:
+    """Return what stands at a dotted path such as "specimen.parts.0.size"."""
+    for step in path.split("."):
+        value = _step(value, step, path)
+    return value
+
+
+def _step(value: Any, step: str, path: str) -> Any:
+    if isinstance(value, tuple):
+        if not step.isdigit() or int(step) >= len(value):
+            raise KeyError(f"expected a number below {len(value)} in '{path}', got '{step}'; count parts from 0")
+        return value[int(step)]
+    if not isinstance(value, Value):
+        raise KeyError(f"nothing lies below a plain value in '{path}', got '{step}'; shorten the path")
+    names = fields(type(value))
+    if step not in names:
+        near = difflib.get_close_matches(step, names, n=1, cutoff=0.5)
+        remedy = f"did you mean '{near[0]}'?" if near else "valid names: " + ", ".join(names)
+        raise KeyError(f"{type(value).__name__} has no field '{step}' (in '{path}'); {remedy}")
+    return getattr(value, step)
+
+
+def substitute(value: T, values: Mapping[str, Any]) -> T:
+    """Return `value` with new contents at dotted paths.
+
+    Tensors pass through untouched and unchecked apart from their shape, so that gradients, `vmap` and forward-mode
+    derivatives go through; plain numbers and structure are checked as when the value was built.
+
+    >>> from exitwave.optics import Objective
+    >>> substitute(Objective(na=0.5), {"na": 0.25}).na
+    tensor(0.2500, dtype=torch.float64)
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for path, new in values.items():
+        head, _, rest = path.partition(".")
+        groups.setdefault(head, {})[rest] = new
+    return _substitute(value, groups, ", ".join(values))
+
+
+def _substitute(value: Any, groups: dict[str, dict[str, Any]], where: str) -> Any:
+    changed: dict[str, Any] = {}
+    checked = False
+    for head, below in groups.items():
+        old = _step(value, head, where)
+        if "" in below:
+            if len(below) > 1:
+                raise KeyError(f"'{head}' and a path below it are both given in {where}; give one of them")
+            changed[head] = below[""]
+            spec = params(type(value)).get(head) if isinstance(value, Value) else None
+            if spec is not None and isinstance(below[""], Tensor):
+                changed[head] = _fitting(value, head, old, below[""])
+            else:
+                checked = True
+        else:
+            inner: dict[str, dict[str, Any]] = {}
+            for path, new in below.items():
+                first, _, rest = path.partition(".")
+                inner.setdefault(first, {})[rest] = new
+            changed[head] = _substitute(old, inner, where)
+            checked = checked or not all(isinstance(new, Tensor) for new in below.values())
+    if isinstance(value, tuple):
+        return tuple(changed.get(str(number), item) for number, item in enumerate(value))
+    return dataclasses.replace(value, **changed) if checked else _rebuild(value, changed)
+
+
+def _fitting(value: Value, name: str, old: Any, new: Tensor) -> Tensor:
+    if isinstance(old, Tensor) and old.shape != new.shape:
+        raise ValueError(
+            f"{value._name(name)} must keep shape {tuple(old.shape)}, got {tuple(new.shape)}; reshape the tensor"
+        )
+    return new
+
+
+def _rebuild(value: T, changes: Mapping[str, Any]) -> T:
+    """Return a copy with changed fields, unchecked: `substitute` and `to` run inside transforms."""
+    new = object.__new__(type(value))
+    new.__dict__.update(value.__dict__)
+    new.__dict__.update(changes)
+    return new
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return isinstance(a, Tensor) and isinstance(b, Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    return type(a) is type(b) and a == b
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return repr(value)
+    if value.numel() > 6:
+        return f"tensor{tuple(value.shape)}"
+    return f"{value.detach().cpu().tolist()}"

@@ -1,0 +1,92 @@
+"""Rendering: from a scene to its image."""
+
+from __future__ import annotations
+
+import math
+
+import scipy.fft
+import torch
+from torch import Tensor
+
+from exitwave.field import Canvas, Light, Source, Wave
+from exitwave.model import Prior, get, paths
+from exitwave.scene import Illumination, Interaction, Optics, Scene, Sensor
+
+
+def render(scene: Scene, generator: torch.Generator | None = None) -> Tensor:
+    """Return the image of `scene`: (H, W), or (C, H, W) from a colour sensor, in the sensor's unit.
+
+    Without a generator this is the expectation, differentiable with respect to every parameter of the scene; with
+    one, the sensor's noise is drawn from it.
+
+    >>> import torch, exitwave as ew
+    >>> bead = ew.Particles(ew.Sphere(), center=[[0, 0, 0]], size=[[1.0]], index=[1.59])
+    >>> scene = ew.Scene(ew.Specimen((bead,), medium=1.33), ew.brightfield(na=0.5), ew.Grid((64, 64), 0.1))
+    >>> bool(abs(ew.render(scene)[0, 0] - 1) < 0.1)
+    True
+    """
+    sensor: Sensor = scene.microscope.sensor
+    optics: Optics = scene.microscope.optics
+    wave, source = _expose(scene)
+    if sensor.coherent:
+        data = optics.field(wave, source)
+    else:
+        pixel = (scene.grid.spacing[0], scene.grid.spacing[1])
+        data = optics.irradiance(wave, source, lambda fy, fx: sensor.transfer(fy, fx, pixel))
+    return sensor.read(Light(data, source.spectrum, scene.grid), generator)
+
+
+def optical_field(scene: Scene) -> Tensor:
+    """Return the complex amplitude in the image plane relative to the empty field: (H, W), or (L, H, W) in colours.
+
+    The illumination must be coherent.
+    """
+    wave, source = _expose(scene)
+    field = scene.microscope.optics.field(wave, source)
+    return field[0] if len(field) == 1 else field
+
+
+def canvas_of(scene: Scene) -> Canvas:
+    """Return the canvas that `scene` is computed on: its grid and a margin of the optics' reach on every side."""
+    grid = scene.grid
+    if len(grid.shape) != 2:
+        raise ValueError(f"transmitted light needs a grid (height, width), got {grid.shape}; drop the depth")
+    source = scene.microscope.illumination.source()
+    specimen = scene.specimen
+    plane = _mean_height(scene)
+    reach = scene.microscope.optics.reach(source, specimen.medium.detach(), plane)
+    sizes, corners = [], []
+    for n, step in zip(grid.shape, grid.spacing, strict=True):
+        # Rounded up to 16 samples, so that a fit that moves the focus does not change the canvas at every step.
+        margin = 16 * math.ceil(reach / step / 16)
+        size = scipy.fft.next_fast_len(n + 2 * margin)
+        sizes.append(size)
+        corners.append((size - n) // 2)
+    if math.prod(sizes) > _LARGEST:
+        raise ValueError(
+            f"the image with its margin must stay below {_LARGEST:,} samples, got {sizes[0]} x {sizes[1]} for a reach "
+            f"of {reach:.4g} um; use a smaller grid, a coarser pixel or less defocus"
+        )
+    return Canvas(type(grid)((sizes[0], sizes[1]), grid.pixel), (corners[0], corners[1]), (grid.shape[0], grid.shape[1]))
+
+
+_LARGEST = 1 << 29
+
+
+def _mean_height(scene: Scene) -> Tensor:
+    heights = [get(scene, path)[:, 0] for path in paths(scene) if path.endswith(".center")]
+    return torch.cat(heights).detach().mean() if heights and sum(map(len, heights)) else torch.zeros(())
+
+
+def _expose(scene: Scene) -> tuple[Wave, Source]:
+    """Return the wave that leaves the specimen and the source that lights it."""
+    for path in paths(scene):
+        if isinstance(get(scene, path), Prior):
+            raise TypeError(f"expected numbers, got a prior at {path}; draw a scene with sample(scene, Key(seed)) first")
+    illumination: Illumination = scene.microscope.illumination
+    interaction: Interaction = scene.microscope.interaction
+    optics: Optics = scene.microscope.optics
+    like = torch.zeros((), dtype=scene.specimen.dtype, device=scene.specimen.device)
+    source = illumination.source()
+    source = Source(*(tensor.to(like) for tensor in (source.direction, source.weight, source.wavelength, source.spectrum)))
+    return interaction.wave(scene.specimen, canvas_of(scene), source.wavelength, optics.na), source

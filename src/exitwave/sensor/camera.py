@@ -1,0 +1,101 @@
+"""A camera with the noise of a real one."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from exitwave.field import Light
+from exitwave.model import ANY_SHAPE, Quantity, Value, param
+from exitwave.sensor.ideal import check_response, mix
+
+
+class Camera(Value):
+    """A camera: (H, W) or, with a colour `response`, (C, H, W) in digital counts.
+
+    Light is integrated over the square pixel. `dose` photons per pixel at irradiance 1 give Poisson electrons with
+    `quantum_efficiency`; an electron-multiplying register multiplies them by a gamma-distributed `em_gain`; Gaussian
+    `read_noise` (electrons RMS) is added, `gain` (counts per electron) and `offset` (counts) follow, and the
+    converter clips at `full_well` electrons and `bits`. Gain, offset and read noise may be maps (H, W): sCMOS pixels
+    differ. Without a generator the expectation comes back, unrounded.
+
+    Noise model: Janesick, Photon Transfer (SPIE, 2007); EM register: Basden et al., MNRAS 345, 985 (2003).
+    """
+
+    dose: Quantity = param("photon", low=0.0, high=1e9, exclusive=True, default=1e4, doc="photons per pixel at 1")
+    quantum_efficiency: Quantity = param("1", low=0.0, high=1.0, default=0.8, doc="electrons per photon")
+    gain: Quantity = param("count", low=0.0, high=1e6, dims=ANY_SHAPE, default=0.025, doc="counts per electron")
+    offset: Quantity = param("count", low=-1e6, high=1e6, dims=ANY_SHAPE, default=0.0, doc="counts in the dark")
+    read_noise: Quantity = param("electron", low=0.0, high=1e5, dims=ANY_SHAPE, default=2.0, doc="electrons RMS")
+    em_gain: Quantity = param("1", low=1.0, high=1e4, default=1.0, doc="electron multiplication; 1 is none")
+    full_well: Quantity = param("electron", low=1.0, high=1e9, default=1e6, doc="electrons that a pixel holds")
+    vignette: Quantity = param("1", low=0.0, high=1.0, default=0.0, doc="light lost in the image's corners")
+    response: Quantity = param("1", low=0.0, dims=("C", "L"), default=None, doc="colour response")
+    bits: int = 8
+
+    coherent: ClassVar[bool] = False
+
+    def check(self) -> None:
+        check_response(self.response)
+        if not isinstance(self.bits, int) or not 1 <= self.bits <= 32:
+            raise ValueError(f"Camera.bits must be an integer from 1 to 32, got {self.bits!r}; cameras have 8 to 16")
+
+    def transfer(self, fy: Tensor, fx: Tensor, pixel: tuple[float, float]) -> Tensor | None:
+        """Return the transfer function of square pixels, sinc(fy p) sinc(fx p)."""
+        return torch.sinc(fy * pixel[0]) * torch.sinc(fx * pixel[1])
+
+    def read(self, light: Light, generator: torch.Generator | None) -> Tensor:
+        """Return counts for relative irradiances; noisy with a generator, expected without."""
+        electrons = self._electrons(mix(light, self.response))
+        if generator is None:
+            return self._counts(electrons * self.em_gain.to(electrons))
+        # Draws are made where the generator lives, so that a seed means the same on every device.
+        home = generator.device
+        drawn = torch.poisson(electrons.detach().to(home), generator=generator)
+        gain = float(self.em_gain)
+        if gain > 1:
+            # n electrons leave the register as a sum of n exponentials of mean `gain`.
+            many = torch._standard_gamma(drawn.clamp(min=1e-3), generator=generator) * gain
+            drawn = torch.where(drawn > 0, many, drawn)
+        noise = torch.randn(drawn.shape, generator=generator, dtype=drawn.dtype, device=home)
+        counts = self._counts(drawn.to(electrons) + self.read_noise.to(electrons) * noise.to(electrons))
+        return torch.round(counts).clamp(0, self.white)
+
+    @property
+    def white(self) -> int:
+        """The largest count."""
+        return 2**self.bits - 1
+
+    def variance(self, image: Tensor) -> Tensor:
+        """Return the variance (counts squared) of every pixel of an expected image: shot, register, read, rounding."""
+        gain, em_gain = self.gain.to(image), self.em_gain.to(image)
+        electrons = ((image - self.offset.to(image)) / (gain * em_gain)).clamp(min=0.0)
+        # Multiplication doubles the shot noise (excess noise factor 2 at high gain).
+        shot = electrons * em_gain**2 * torch.where(em_gain > 1, 2.0, 1.0).to(image)
+        return gain**2 * (shot + self.read_noise.to(image) ** 2) + 1 / 12
+
+    def _electrons(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        y = torch.linspace(-1, 1, height, dtype=image.dtype, device=image.device)[:, None]
+        x = torch.linspace(-1, 1, width, dtype=image.dtype, device=image.device)[None]
+        shade = 1 - self.vignette.to(image) * (y**2 + x**2) / 2
+        # Interpolation may undershoot zero by rounding.
+        return (self.dose * self.quantum_efficiency).to(image) * shade * image.clamp(min=0.0)
+
+    def _counts(self, electrons: Tensor) -> Tensor:
+        held = torch.minimum(electrons, self.full_well.to(electrons) * self.em_gain.to(electrons))
+        return (self.offset.to(electrons) + self.gain.to(electrons) * held).clamp(max=float(self.white))
+
+
+def dose_for_white(bits: int, gain: float, quantum_efficiency: float, level: float) -> float:
+    """Return the dose in photons that puts the empty field at `level` (0 to 1) of a camera's largest count.
+
+    >>> round(dose_for_white(bits=8, gain=0.025, quantum_efficiency=0.8, level=0.7))
+    8925
+    """
+    if not (0 < level <= 1 and gain > 0 and quantum_efficiency > 0 and math.isfinite(gain)):
+        raise ValueError(f"level must lie in (0, 1] and gain and efficiency be positive, got {level}, {gain}")
+    return level * (2**bits - 1) / (gain * quantum_efficiency)

@@ -1,0 +1,95 @@
+"""Boxes: rectangular blocks."""
+
+from __future__ import annotations
+
+import itertools
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from exitwave.model import Value
+from exitwave.specimen.shapes import hull, smallest_rectangle
+
+_FAR = 1e6
+
+
+class Box(Value):
+    """A rectangular block: size (N, 3) holds its half edges along body z, y, x in micrometres."""
+
+    degrees: ClassVar[tuple[str, ...]] = ("half_edge_z", "half_edge_y", "half_edge_x")
+    rounded: ClassVar[bool] = False
+
+    def columns(self) -> tuple[str, ...]:
+        return self.degrees
+
+    def check_size(self, size: Tensor) -> None:
+        """Any positive half edges make a box."""
+
+    def volume(self, size: Tensor) -> Tensor:
+        """Return the volume (N,) in cubic micrometres."""
+        return 8 * size.prod(-1)
+
+    def radius(self, size: Tensor) -> Tensor:
+        """Return the radius (N,) of the smallest sphere around the body, in micrometres."""
+        return torch.linalg.vector_norm(size, dim=-1)
+
+    def prepare(self, size: Tensor, axes: Tensor, cell: float) -> tuple[Tensor, Tensor]:
+        """Return rows (N, 18): per pair of faces its slab, per body axis the silhouette's pair of edges along it."""
+        drawn = size.clamp(min=0.75 * cell)
+        scale = self.volume(size) / self.volume(drawn)
+        # Edges are averaged over the cell, ridges are not: a fifth of a cell's worth too much, averaged over poses.
+        inverse = (drawn.sum(-1) / drawn.prod(-1)) / 3
+        scale = scale / (1 + 0.2 * cell**2 * inverse)
+        sign = torch.where(axes[:, :1] < 0, -1.0, 1.0).to(axes.dtype)
+        slope = axes * sign  # columns: face normals that point up
+        steep = torch.sqrt((slope[:, 1:] ** 2).sum(1).clamp(min=1e-20))
+        up = slope[:, 0].clamp(min=1e-4)
+        rows = [slope[:, 1] / up, slope[:, 2] / up, drawn / up]
+        # The silhouette's edges run along the projected body axes; an upright axis has none.
+        normal_y, normal_x = slope[:, 2] / steep, -slope[:, 1] / steep
+        lateral = torch.stack([normal_y, normal_x], 1).transpose(1, 2) @ slope[:, 1:]  # (N, edge, axis)
+        width = (lateral.abs() * drawn[:, None, :]).sum(-1) + torch.where(steep < 1e-6, _FAR, 0.0).to(axes.dtype)
+        return torch.cat([*rows, normal_y, normal_x, width], -1), scale
+
+    def chord(self, rows: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        entry = leave = None
+        for face in range(3):
+            slope_y, slope_x, reach = (rows[:, column, None, None] for column in range(face, 9, 3))
+            plane = slope_y * y + slope_x * x
+            leave = reach - plane if leave is None else torch.minimum(leave, reach - plane)
+            entry = -reach - plane if entry is None else torch.maximum(entry, -reach - plane)
+        assert entry is not None
+        assert leave is not None
+        return entry, leave
+
+    def edge(self, rows: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        distance = outward_y = outward_x = None
+        for edge in range(9, 12):
+            normal_y, normal_x, width = (rows[:, column, None, None] for column in range(edge, 18, 3))
+            height = normal_y * y + normal_x * x
+            inside = width - height.abs()
+            side = torch.sign(height)
+            if distance is None:
+                distance, outward_y, outward_x = inside, side * normal_y, side * normal_x
+            else:
+                nearer = inside < distance
+                distance = torch.minimum(inside, distance)
+                outward_y = torch.where(nearer, side * normal_y, outward_y)
+                outward_x = torch.where(nearer, side * normal_x, outward_x)
+        assert distance is not None
+        assert outward_y is not None
+        assert outward_x is not None
+        return distance, outward_y, outward_x
+
+    def reach(self, size: Tensor, axes: Tensor) -> Tensor:
+        """Return the half-extents (N, 3) along z, y, x in micrometres."""
+        return (axes.abs() * size[:, None, :]).sum(-1)
+
+    def outline(self, size: Tensor, axes: Tensor) -> list[Tensor]:
+        signs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=3)), dtype=size.dtype)
+        corners = (signs * size[:, None, :]) @ axes.transpose(1, 2)
+        return [hull(points) for points in corners[:, :, 1:]]
+
+    def oriented_box(self, size: Tensor, axes: Tensor) -> Tensor:
+        return torch.stack([smallest_rectangle(polygon) for polygon in self.outline(size, axes)])

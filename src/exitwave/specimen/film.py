@@ -1,0 +1,61 @@
+"""Films: random sheets of phase and absorption, for dirt, gel and support."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from exitwave.model import Quantity, Value, param
+
+
+class Film(Value):
+    """A thin random sheet with a power-law spectrum, in the plane of the specimen.
+
+    `opd` is the standard deviation of its optical path difference in micrometres and `absorbance` that of its
+    absorbance about `absorbance` itself, so that it never amplifies light (a lognormal texture). The power spectral
+    density falls as 1 / (1 + (f scale)^2)^(exponent / 2): white on scales above `scale`, a power law below.
+    `seed` names the realisation, which does not depend on the field's size beyond its corner.
+    """
+
+    opd: Quantity = param("um", low=0.0, default=0.0, doc="standard deviation of the optical path difference")
+    absorbance: Quantity = param("1", low=0.0, high=20.0, default=0.0, doc="mean absorbance; its spread is as large")
+    scale: Quantity = param("um", low=0.0, exclusive=True, default=20.0, doc="outer scale of the texture")
+    exponent: Quantity = param("1", low=0.0, high=10.0, default=3.0, doc="exponent of the power spectral density")
+    seed: int = 0
+
+    def realise(self, generator: torch.Generator, extent: tuple[float, ...]) -> Film:
+        """Return the film with a realisation of its own."""
+        return replace(self, seed=int(torch.randint(2**62, (), generator=generator)))
+
+    def texture(self, shape: tuple[int, int], spacing: tuple[float, float], like: Tensor) -> Tensor:
+        """Return two independent unit-variance textures (2, H, W), for phase and for absorption.
+
+        The noise is drawn on a tile rounded up to a multiple of 256 samples and centred, so that a margin that
+        grows a little (a fit that moves the focus) shows the same film.
+        """
+        tile = tuple(-(-n // 256) * 256 for n in shape)
+        generator = torch.Generator().manual_seed(self.seed)
+        noise = torch.randn((2, *tile), generator=generator).to(like)
+        fy = torch.fft.fftfreq(tile[0], spacing[0], dtype=like.dtype, device=like.device)[:, None]
+        fx = torch.fft.rfftfreq(tile[1], spacing[1], dtype=like.dtype, device=like.device)[None]
+        density = (1.0 + (fy**2 + fx**2) * (self.scale * self.scale)) ** (-0.5 * self.exponent)
+        density = density.clone()
+        density[0, 0] = 0.0
+        # Parseval: the variance is the mean of the power spectral density over all frequencies of the tile.
+        twice = torch.full_like(fx, 2.0)
+        twice[0, 0] = 1.0
+        if tile[1] % 2 == 0:
+            twice[0, -1] = 1.0
+        variance = (density * twice).sum() / math.prod(tile)
+        spectrum = torch.fft.rfft2(noise) * torch.sqrt(density.clamp(min=1e-30) / variance)
+        sheet = torch.fft.irfft2(spectrum, s=tile)
+        top, left = (tile[0] - shape[0]) // 2, (tile[1] - shape[1]) // 2
+        return sheet[:, top : top + shape[0], left : left + shape[1]]
+
+    def maps(self, shape: tuple[int, int], spacing: tuple[float, float], like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the optical path difference in micrometres and the absorbance, each (H, W)."""
+        phase, stain = self.texture(shape, spacing, like)
+        return self.opd * phase, self.absorbance * torch.exp(stain - 0.5)
