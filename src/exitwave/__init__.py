@@ -15,7 +15,8 @@ from exitwave.presets import brightfield, hologram, quantitative_phase
 from exitwave.priors import Choice, LogNormal, LogUniform, Mixture, Normal, TruncatedNormal, Uniform
 from exitwave.random import Key
 from exitwave.render import optical_field, render
+from exitwave.sample import sample
 from exitwave.scene import Microscope, Scene
 from exitwave.sensor import Camera, Ideal, Interferometer
-from exitwave.specimen import Box, Crystal, Disk, Ellipsoid, Film, Particles, Rod, Specimen, Sphere
+from exitwave.specimen import Box, Crystal, Disk, Ellipsoid, Film, Particles, Population, Rod, Specimen, Sphere
 from exitwave.toml import dump, load

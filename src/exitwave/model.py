@@ -156,7 +156,23 @@ def param(
     return dataclasses.field(default=default, metadata={"param": spec})
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(param, dataclasses.field))
+def per_particle(
+    unit: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    exclusive: bool = False,
+    default: Any = dataclasses.MISSING,
+    doc: str = "",
+) -> Any:
+    """Return the declaration of a field of a recipe from which every particle draws a number of its own.
+
+    It holds a number, a prior, or a tuple of them, one per column. Unlike a `param`, it is not drawn once per scene.
+    """
+    return dataclasses.field(default=default, metadata={"draws": Param(unit, low, high, exclusive, (), doc)})
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(param, per_particle, dataclasses.field))
 class Value:
     """Base of every physics object: a frozen dataclass, checked when built, compared by content.
 
@@ -176,6 +192,12 @@ class Value:
         for name, value in self.fill().items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+        for name, spec in draws(type(self)).items():
+            item = getattr(self, name)
+            for part in item if isinstance(item, tuple) else (item,):
+                number = spec.convert(self._name(name), part)
+                if isinstance(number, Tensor):
+                    spec.check(self._name(name), number)
         letters: dict[str, tuple[str, int]] = {}
         for name, spec in specs.items():
             value = getattr(self, name)
@@ -211,10 +233,11 @@ class Value:
     def check(self) -> None:
         """Raise a one-line error where fields contradict one another; overridden where they can."""
 
-    def realise(self, generator: torch.Generator, extent: tuple[float, ...]) -> Value:
+    def realise(self, generator: Callable[[str], torch.Generator], extent: tuple[float, ...]) -> Value:
         """Return this value with its own randomness drawn for a field of `extent` micrometres; itself if it has none.
 
-        `sample` asks every value of a scene once, after its priors are drawn.
+        `sample` asks every value of a scene once, after its priors are drawn. `generator(purpose)` gives independent
+        generators, so that drawing one thing differently leaves the others as they were.
         """
         return self
 
@@ -255,6 +278,15 @@ def params(cls: type[Value]) -> dict[str, Param]:
     for field in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
         if "param" in field.metadata:
             found[field.name] = field.metadata["param"]
+    return found
+
+
+def draws(cls: type[Value]) -> dict[str, Param]:
+    """Return the declarations of the fields that particles draw from, by name."""
+    found = {}
+    for field in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
+        if "draws" in field.metadata:
+            found[field.name] = field.metadata["draws"]
     return found
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from exitwave import units
-from exitwave.model import Param, Value, classes, fields, params
+from exitwave.model import Param, Value, classes, draws, fields, params
 
 
 def dump(value: Value) -> str:
@@ -142,6 +142,8 @@ def _field(cls: type[Value], name: str, item: Any, where: str) -> Any:
     spec = params(cls).get(name)
     if spec is not None:
         return _numeric(item, spec, where)
+    if name in draws(cls):
+        return _loose(item, where, draws(cls)[name].unit)
     if isinstance(item, dict):
         return _value(item, where, _declared(cls, name))
     return _loose(item, where, None)
@@ -157,7 +159,7 @@ def _loose(item: Any, where: str, unit: str | None) -> Any:
         return _prior(item, where, unit) if unit is not None else _value(item, where, None)
     if isinstance(item, list):
         return tuple(_loose(part, f"{where}.{number}", unit) for number, part in enumerate(item))
-    return item
+    return item if unit is None else _strings(item, unit, where)
 
 
 def _numeric(item: Any, spec: Param, where: str) -> Any:

@@ -6,9 +6,10 @@ from exitwave.specimen.disk import Disk
 from exitwave.specimen.ellipsoid import Ellipsoid
 from exitwave.specimen.film import Film
 from exitwave.specimen.particles import Particles
+from exitwave.specimen.population import Population
 from exitwave.specimen.rod import Rod
 from exitwave.specimen.shapes import Shape
 from exitwave.specimen.sphere import Sphere
 from exitwave.specimen.specimen import Specimen
 
-__all__ = ["Box", "Crystal", "Disk", "Ellipsoid", "Film", "Particles", "Rod", "Shape", "Specimen", "Sphere"]
+__all__ = ["Box", "Crystal", "Disk", "Ellipsoid", "Film", "Particles", "Population", "Rod", "Shape", "Specimen", "Sphere"]

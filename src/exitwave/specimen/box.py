@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.specimen.shapes import hull, smallest_rectangle
+from exitwave.specimen.shapes import Shape, hull, smallest_rectangle
 
 _FAR = 1e6
 
@@ -25,6 +25,10 @@ class Box(Value):
 
     def check_size(self, size: Tensor) -> None:
         """Any positive half edges make a box."""
+
+    def unconstrained(self, size: Tensor) -> tuple[Shape, Tensor]:
+        """Return the bodies with every length free: a column each already."""
+        return self, size
 
     def volume(self, size: Tensor) -> Tensor:
         """Return the volume (N,) in cubic micrometres."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.specimen.shapes import hull, smallest_rectangle
+from exitwave.specimen.shapes import Shape, hull, smallest_rectangle
 
 _FAR = 1e6
 
@@ -79,6 +80,10 @@ class Crystal(Value):
 
     def check_size(self, size: Tensor) -> None:
         """Any positive distances bound a solid around the centre."""
+
+    def unconstrained(self, size: Tensor) -> tuple[Shape, Tensor]:
+        """Return the bodies with the distance of every face free, not only of every form."""
+        return replace(self, per_face=True), self.ungrouped(size)
 
     def ungrouped(self, size: Tensor) -> Tensor:
         """Return one distance per face (N, F), given one per form (N, k): the start of growth disorder."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from exitwave.model import Value
 from exitwave.specimen.rod import direction_of
-from exitwave.specimen.shapes import away_from_zero, direction, rectangle, root
+from exitwave.specimen.shapes import Shape, away_from_zero, direction, rectangle, root
 
 
 class Disk(Value):
@@ -28,6 +28,10 @@ class Disk(Value):
 
     def check_size(self, size: Tensor) -> None:
         """Any positive radius and half thickness make a disk."""
+
+    def unconstrained(self, size: Tensor) -> tuple[Shape, Tensor]:
+        """Return the bodies with every length free: a column each already."""
+        return self, size
 
     def volume(self, size: Tensor) -> Tensor:
         """Return the volume (N,) in cubic micrometres."""

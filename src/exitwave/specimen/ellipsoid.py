@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.specimen.shapes import rectangle, root
+from exitwave.specimen.shapes import Shape, rectangle, root
 
 
 class Ellipsoid(Value):
@@ -23,6 +23,10 @@ class Ellipsoid(Value):
 
     def check_size(self, size: Tensor) -> None:
         """Any positive semi-axes make an ellipsoid."""
+
+    def unconstrained(self, size: Tensor) -> tuple[Shape, Tensor]:
+        """Return the bodies with every length free: a column each already."""
+        return self, size
 
     def volume(self, size: Tensor) -> Tensor:
         """Return the volume (N,) in cubic micrometres."""

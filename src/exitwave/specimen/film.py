@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -26,9 +27,9 @@ class Film(Value):
     exponent: Quantity = param("1", low=0.0, high=10.0, default=3.0, doc="exponent of the power spectral density")
     seed: int = 0
 
-    def realise(self, generator: torch.Generator, extent: tuple[float, ...]) -> Film:
+    def realise(self, generator: Callable[[str], torch.Generator], extent: tuple[float, ...]) -> Film:
         """Return the film with a realisation of its own."""
-        return replace(self, seed=int(torch.randint(2**62, (), generator=generator)))
+        return replace(self, seed=int(torch.randint(2**62, (), generator=generator("texture"))))
 
     def texture(self, shape: tuple[int, int], spacing: tuple[float, float], like: Tensor) -> Tensor:
         """Return two independent unit-variance textures (2, H, W), for phase and for absorption.

@@ -12,6 +12,7 @@ Poisson-disk sampling in high dimensions", Computer Graphics Forum 31, 785, 2012
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,10 +169,7 @@ def pack(
     starts = np.cumsum(counts) - counts
     reach = np.maximum.reduceat(np.hypot(*offsets.T) + radii, starts)
     order = np.argsort(-reach, kind="stable")
-    places = np.zeros((len(counts), 2))
-    done = np.zeros(len(counts), dtype=np.bool_)
-    placed = Occupied()
-    packer = _Packer(radii, offsets, counts, starts, low, high, placed, places, done, generator)
+    packer = _Packer(radii, offsets, counts, starts, low, high, generator)
     begin = 0
     while begin < len(order):
         # Groups within a quarter of the size share a tier: what bars the smallest of them bars them all.
@@ -179,30 +177,26 @@ def pack(
         if not packer.fill(order[begin:end]):
             break
         begin = end
-    return places, done
+    return packer.places, packer.done
 
 
+@dataclass
 class _Packer:
     """The state of one packing: what has its place, and how to place more."""
 
-    def __init__(
-        self,
-        radii: Floats,
-        offsets: Floats,
-        counts: Integers,
-        starts: Integers,
-        low: Floats,
-        high: Floats,
-        placed: Occupied,
-        places: Floats,
-        done: Mask,
-        generator: np.random.Generator,
-    ) -> None:
-        self.radii, self.offsets, self.counts, self.starts = radii, offsets, counts, starts
-        self.low, self.high = low, high
-        self.placed, self.places, self.done = placed, places, done
-        self.generator = generator
-        self.area = np.add.reduceat(np.pi * radii**2, starts)
+    radii: Floats
+    offsets: Floats
+    counts: Integers
+    starts: Integers
+    low: Floats
+    high: Floats
+    generator: np.random.Generator
+
+    def __post_init__(self) -> None:
+        self.area = np.add.reduceat(np.pi * self.radii**2, self.starts)
+        self.places = np.zeros((len(self.counts), 2))
+        self.done = np.zeros(len(self.counts), dtype=np.bool_)
+        self.placed = Occupied()
 
     def members(self, groups: Integers, places: Floats) -> tuple[Integers, Floats, Floats]:
         """Return the discs of `groups` at `places`: position in `groups`, centres (n, 2) and radii (n,)."""

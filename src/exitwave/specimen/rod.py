@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.specimen.shapes import away_from_zero, direction, rectangle, root
+from exitwave.specimen.shapes import Shape, away_from_zero, direction, rectangle, root
 
 
 class Rod(Value):
@@ -32,6 +32,10 @@ class Rod(Value):
                 f"a Rod's half_length includes its caps and must be at least its radius, got radius {worst[0]:g} and "
                 f"half_length {worst[1]:g} um; swap them or use Sphere"
             )
+
+    def unconstrained(self, size: Tensor) -> tuple[Shape, Tensor]:
+        """Return the bodies with every length free: a column each already."""
+        return self, size
 
     def volume(self, size: Tensor) -> Tensor:
         """Return the volume (N,) in cubic micrometres."""

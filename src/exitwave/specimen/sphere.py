@@ -10,7 +10,7 @@ from torch import Tensor
 
 from exitwave.model import Value
 from exitwave.specimen.ellipsoid import ellipse_outline
-from exitwave.specimen.shapes import rectangle, root
+from exitwave.specimen.shapes import Shape, rectangle, root
 
 
 class Sphere(Value):
@@ -24,6 +24,10 @@ class Sphere(Value):
 
     def check_size(self, size: Tensor) -> None:
         """Any positive radius is a sphere."""
+
+    def unconstrained(self, size: Tensor) -> tuple[Shape, Tensor]:
+        """Return the bodies with every length free: a column each already."""
+        return self, size
 
     def volume(self, size: Tensor) -> Tensor:
         """Return the volume (N,) in cubic micrometres."""
