@@ -6,6 +6,7 @@
 >>> image = ew.render(scene)
 """
 
+from exitwave.fit import FitResult, fit
 from exitwave.grid import Grid
 from exitwave.illumination import Coherent, Koehler
 from exitwave.interaction import Transmission

@@ -327,13 +327,17 @@ def _walk(value: Value, prefix: str) -> Iterator[tuple[str, Value, str]]:
 
 
 def get(value: Any, path: str) -> Any:
-    """Return what stands at a dotted path such as "specimen.parts.0.size"."""
+    """Return what stands at a dotted path such as "specimen.parts.0.size", or "specimen.parts.0.size.3" for a row."""
     for step in path.split("."):
         value = _step(value, step, path)
     return value
 
 
 def _step(value: Any, step: str, path: str) -> Any:
+    if isinstance(value, Tensor) and value.ndim:
+        if not step.isdigit() or int(step) >= len(value):
+            raise KeyError(f"expected a number below {len(value)} in '{path}', got '{step}'; count entries from 0")
+        return value[int(step)]
     if isinstance(value, tuple):
         if not step.isdigit() or int(step) >= len(value):
             raise KeyError(f"expected a number below {len(value)} in '{path}', got '{step}'; count parts from 0")
@@ -386,6 +390,9 @@ def _substitute(value: Any, groups: dict[str, dict[str, Any]], where: str) -> An
                 inner.setdefault(first, {})[rest] = new
             changed[head] = _substitute(old, inner, where)
             checked = checked or not all(isinstance(new, Tensor) for new in below.values())
+    if isinstance(value, Tensor):
+        rows = [torch.as_tensor(changed.get(str(number), row)) for number, row in enumerate(value)]
+        return torch.stack([row.to(value) for row in rows])
     if isinstance(value, tuple):
         return tuple(changed.get(str(number), item) for number, item in enumerate(value))
     return dataclasses.replace(value, **changed) if checked else _rebuild(value, changed)

@@ -44,6 +44,8 @@ class Sensor(Protocol):
 
     coherent: ClassVar[bool]
     """Whether the sensor reads the complex amplitude, or the irradiance."""
+    noisy: ClassVar[bool]
+    """Whether `variance` is that of a noise model, or 1 for want of one."""
 
     def transfer(self, fy: Tensor, fx: Tensor, pixel: tuple[float, float]) -> Tensor | None: ...
 

@@ -20,8 +20,10 @@ Transfer = Callable[[Tensor, Tensor], Tensor | None]
 class Objective(Value):
     """An aplanatic objective and tube lens: light within `na` passes, with the phase of defocus and aberrations.
 
-    P(f) = sqrt(cos theta) exp(i (k_z(f) - k_z(0)) (defocus - z) + 2 pi i sum_j c_j Z_j(f lambda / na)), |f| <= na /
-    lambda, with k_z = 2 pi sqrt(n^2 / lambda^2 - f^2) in the medium. `defocus` is the height of the plane in focus.
+    P(f) = exp(i (k_z(f) - k_z(0)) (defocus - z) + 2 pi i sum_j c_j Z_j(f lambda / na)) for |f| <= na / lambda, with
+    k_z = 2 pi sqrt(n^2 / lambda^2 - f^2) in the medium. |P| = 1: a wave's square is its flux through the plane, which
+    an aplanatic lens hands on; the sqrt(cos theta) of apodisation stands between that and the electric field (Richards
+    and Wolf, Proc. R. Soc. A 253, 358, 1959). `defocus` is the height of the plane in focus.
     `zernike` holds coefficients in waves RMS of Noll's terms 5, 6, 7, ...: piston is not observable, and tilt and
     focus have parameters of their own. `index` is that of the immersion.
     """
@@ -42,7 +44,7 @@ class Objective(Value):
     def reach(self, source: Source, medium: Tensor, plane: Tensor) -> float:
         """Return how far in micrometres a point of the specimen spreads in the image, tails of the pupil included."""
         with torch.no_grad():
-            sine = (float(self.na) / float(medium.min()))
+            sine = float(self.na) / float(medium.min())
             tangent = min(sine, 0.99) / math.sqrt(1 - min(sine, 0.99) ** 2)
             longest = float(source.wavelength.max())
             return abs(float(self.defocus) - float(plane)) * tangent + 6 * longest / float(self.na)
@@ -66,8 +68,7 @@ class Objective(Value):
         for number, coefficient in enumerate(self.zernike.to(like)):
             scale = wavelength / na
             phase = phase + 2 * math.pi * coefficient * zernike(number + 5, fy * scale, fx * scale)
-        amplitude = inside * torch.sqrt(cosine)
-        return torch.complex(amplitude * torch.cos(phase), amplitude * torch.sin(phase))
+        return torch.complex(inside * torch.cos(phase), inside * torch.sin(phase))
 
     def field(self, wave: Wave, source: Source) -> Tensor:
         """Return the complex amplitude (L, H, W) in the image plane of a coherent source; the empty field is 1."""
@@ -132,16 +133,20 @@ class _Window:
         radius = float(objective.na.detach()) / float(wave.wavelength[colour].detach())
         axes, sizes = [], []
         for axis in range(2):
-            middle = round(-float(self.direction[axis].detach()) / self.step[axis])
-            half = math.ceil(radius / self.step[axis]) + 1
-            if 2 * half + 1 > shape[axis]:
+            if 2 * radius * spacing[axis] > 1:
                 raise ValueError(
                     f"the pixel must be at most lambda / (2 NA) = {0.5 / radius:.3g} um to sample the field, got "
                     f"{spacing[axis]:g} um; use a finer grid or a smaller na"
                 )
-            axes.append(torch.arange(middle - half, middle + half + 1, device=wave.medium.device))
-            sizes.append(scipy.fft.next_fast_len(4 * half + 2))
-        (self.rows, self.columns), self.shape, self.size = [a % n for a, n in zip(axes, shape, strict=True)], shape, sizes
+            count = min(2 * math.ceil(radius / self.step[axis]) + 3, shape[axis])
+            start = round(-float(self.direction[axis].detach()) / self.step[axis]) - count // 2
+            axes.append(torch.arange(start, start + count, device=wave.medium.device))
+            sizes.append(scipy.fft.next_fast_len(2 * count))
+        (self.rows, self.columns), self.shape, self.size = (
+            [a % n for a, n in zip(axes, shape, strict=True)],
+            shape,
+            sizes,
+        )
         self.fy = axes[0].to(wave.medium)[:, None] * self.step[0] + self.direction[0]
         self.fx = axes[1].to(wave.medium)[None] * self.step[1] + self.direction[1]
 

@@ -19,11 +19,12 @@ from exitwave.specimen import Particles, Shape
 from exitwave.specimen.shapes import thickness
 
 # Samples of a chunk of patches: about a second-level cache full in single precision.
-_CHUNK = 1 << 17
+CHUNK = 1 << 17
 # Up to this many patch samples the ordinary tape is kept, which every transform of torch passes through; beyond, the
 # patches are computed again in the backward pass, so that memory stays at a chunk.
 _TAPE = 1 << 22
-_SIZES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+# Sides of patches, in samples.
+SIZES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 
 def splat(particles: Particles, weights: Tensor, canvas: Canvas) -> Tensor:
@@ -64,22 +65,28 @@ def _groups(particles: Particles, position: Tensor, canvas: Canvas, cell: float)
         limit = torch.tensor([height, width], dtype=position.dtype, device=position.device)
         seen = ((place + half > 0) & (place - half < limit - 1)).all(-1)
         side = 2 * half.amax(-1) + 1
-        sizes = torch.tensor(_SIZES, dtype=side.dtype, device=side.device)
-        number = torch.searchsorted(sizes, side).masked_fill(~seen, -1)
-        groups = []
-        for found in number.unique().tolist():
-            if found < 0:
-                continue
-            members = torch.nonzero(number == found)[:, 0]
-            # Beyond the largest patch the whole canvas is the patch.
-            patch = (_SIZES[found],) * 2 if found < len(_SIZES) else (height, width)
-            groups.append((members, patch))
-        return groups
+        # Beyond the largest patch the whole canvas is the patch.
+        binned = patch_groups(side.masked_fill(~seen, -1.0), SIZES)
+        return [(members, (size, size) if size else (height, width)) for members, size in binned]
+
+
+def patch_groups(side: Tensor, sizes: tuple[int, ...]) -> list[tuple[Tensor, int]]:
+    """Return the particles (indices) of every patch size that their `side` (N,) in samples asks for, smallest first.
+
+    Those beyond the largest size come last, with size 0; those with a negative side are left out.
+    """
+    number = torch.searchsorted(torch.tensor(sizes, dtype=side.dtype, device=side.device), side)
+    number = number.masked_fill(side < 0, -1)
+    return [
+        (torch.nonzero(number == found)[:, 0], sizes[found] if found < len(sizes) else 0)
+        for found in number.unique().tolist()
+        if found >= 0
+    ]
 
 
 def _chunks(plan: Plan) -> Iterator[tuple[Tensor, tuple[int, int]]]:
     for members, patch in plan[1]:
-        for part in members.split(max(1, _CHUNK // (patch[0] * patch[1]))):
+        for part in members.split(max(1, CHUNK // (patch[0] * patch[1]))):
             yield part, patch
 
 

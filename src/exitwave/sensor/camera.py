@@ -37,6 +37,7 @@ class Camera(Value):
     bits: int = 8
 
     coherent: ClassVar[bool] = False
+    noisy: ClassVar[bool] = True
 
     def check(self) -> None:
         check_response(self.response)

@@ -20,6 +20,7 @@ class Ideal(Value):
     response: Quantity = param("1", low=0.0, dims=("C", "L"), default=None, doc="colour response")
 
     coherent: ClassVar[bool] = False
+    noisy: ClassVar[bool] = False
 
     def check(self) -> None:
         check_response(self.response)

@@ -23,6 +23,7 @@ class Interferometer(Value):
     noise: Quantity = param("rad", low=0.0, high=10.0, default=0.01, doc="standard deviation of the phase")
 
     coherent: ClassVar[bool] = True
+    noisy: ClassVar[bool] = True
 
     def transfer(self, fy: Tensor, fx: Tensor, pixel: tuple[float, float]) -> Tensor | None:
         """Return the transfer function of the pixels: none, points."""

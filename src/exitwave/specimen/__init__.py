@@ -9,7 +9,7 @@ from exitwave.specimen.particles import Particles
 from exitwave.specimen.population import Population
 from exitwave.specimen.rod import Rod
 from exitwave.specimen.shapes import Shape
-from exitwave.specimen.sphere import Sphere
 from exitwave.specimen.specimen import Specimen
+from exitwave.specimen.sphere import Sphere
 
 __all__ = ["Box", "Crystal", "Disk", "Ellipsoid", "Film", "Particles", "Population", "Rod", "Shape", "Specimen", "Sphere"]

@@ -30,15 +30,15 @@ _TOUCH = 1e-9
 _ATTEMPTS = 10
 
 
+Extent = tuple[float, float, float]
+"""Full size (z, y, x) of a region in micrometres."""
+
+
 class Arrangement(Protocol):
     """Anything that places particles; see the module for the meaning of the arguments."""
 
     def place(
-        self,
-        radii: Tensor,
-        extent: tuple[float, float, float],
-        generator: torch.Generator,
-        heights: Tensor | None = None,
+        self, radii: Tensor, extent: Extent, generator: torch.Generator, heights: Tensor | None = None
     ) -> Tensor: ...
 
 
@@ -59,15 +59,9 @@ class Scattered(Value):
     overlap: Quantity = param("1", low=0.0, high=1.0, default=1.0, doc="allowed overlap of two bounding circles")
     margin: Quantity = param("1", low=-1.0, high=100.0, default=0.0, doc="reach of centres outside the field, in radii")
 
-    def place(
-        self,
-        radii: Tensor,
-        extent: tuple[float, float, float],
-        generator: torch.Generator,
-        heights: Tensor | None = None,
-    ) -> Tensor:
+    def place(self, radii: Tensor, extent: Extent, generator: torch.Generator, heights: Tensor | None = None) -> Tensor:
         """Return the centres (N, 3) in micrometres."""
-        return _apart(1.0 - float(self.overlap), float(self.margin), radii, extent, generator, heights, "allow overlap")
+        return _apart(1.0 - float(self.overlap), float(self.margin), radii, extent, generator, heights, "more overlap")
 
 
 class PoissonDisk(Value):
@@ -85,22 +79,16 @@ class PoissonDisk(Value):
     spacing: Quantity = param("1", low=0.0, high=1e3, exclusive=True, default=1.5, doc="least distance over r_i + r_j")
     margin: Quantity = param("1", low=-1.0, high=100.0, default=0.0, doc="reach of centres outside the field, in radii")
 
-    def place(
-        self,
-        radii: Tensor,
-        extent: tuple[float, float, float],
-        generator: torch.Generator,
-        heights: Tensor | None = None,
-    ) -> Tensor:
+    def place(self, radii: Tensor, extent: Extent, generator: torch.Generator, heights: Tensor | None = None) -> Tensor:
         """Return the centres (N, 3) in micrometres."""
-        return _apart(float(self.spacing), float(self.margin), radii, extent, generator, heights, "reduce spacing")
+        return _apart(float(self.spacing), float(self.margin), radii, extent, generator, heights, "a smaller spacing")
 
 
 class Agglomerates(Value):
     """Spheres in touching clusters, each sphere in contact with one that came before it, scattered without overlap.
 
     The number of spheres in a cluster is geometric with mean `aggregation_number`, the distribution of coagulation with
-    a constant rate (M. von Smoluchowski, Z. Phys. Chem. 92, 129, 1917). A cluster grows from its biggest sphere: the
+    a constant rate (M. von Smoluchowski, Z. Phys. Chem. 92, 129, 1917). A cluster grows from one of its spheres: the
     next one is put against a random sphere of the cluster, from a random direction, at distance r_i + r_j + `gap`, and
     stays if it comes to no other nearer than that (the Eden model off the lattice: M. Eden, Proc. 4th Berkeley Symp.
     Math. Stat. Prob. 4, 223, 1961). With `planar` all centres of a cluster have one depth; otherwise they fill the
@@ -113,28 +101,19 @@ class Agglomerates(Value):
     2.0
     """
 
-    aggregation_number: Quantity = param("1", low=1.0, high=1e6, default=10.0, doc="mean number of spheres in a cluster")
+    aggregation_number: Quantity = param("1", low=1.0, high=1e6, default=10.0, doc="mean spheres per cluster")
     gap: Quantity = param("um", low=0.0, default=0.0, doc="distance between the surfaces of spheres in contact")
     planar: bool = False
     margin: Quantity = param("1", low=-1.0, high=100.0, default=0.0, doc="reach of centres outside the field, in radii")
 
-    def place(
-        self,
-        radii: Tensor,
-        extent: tuple[float, float, float],
-        generator: torch.Generator,
-        heights: Tensor | None = None,
-    ) -> Tensor:
+    def place(self, radii: Tensor, extent: Extent, generator: torch.Generator, heights: Tensor | None = None) -> Tensor:
         """Return the centres (N, 3) in micrometres."""
         given, _ = _inputs(radii, extent, heights)
         random = _numpy_generator(generator)
         if not len(given):
             return torch.zeros((0, 3), dtype=torch.float64)
         counts = _cluster_counts(len(given), float(self.aggregation_number), random)
-        owner = np.repeat(np.arange(len(counts)), counts)
         member = random.permutation(len(given))
-        # The biggest of a cluster comes first: small ones settle on big ones, not the other way round.
-        member = member[np.lexsort((-given[member], owner))]
         grown = _grow(given[member], counts, float(self.gap), 0.0 if self.planar else extent[0], random)
         if self.planar:
             grown[:, 0] = np.repeat(extent[0] * (random.random(len(counts)) - 0.5), counts)
@@ -158,13 +137,7 @@ class Sedimented(Value):
     slide: Quantity = param("um", default=0.0, doc="z of the slide's surface")
     lateral: Arrangement = Scattered(overlap=0.0)
 
-    def place(
-        self,
-        radii: Tensor,
-        extent: tuple[float, float, float],
-        generator: torch.Generator,
-        heights: Tensor | None = None,
-    ) -> Tensor:
+    def place(self, radii: Tensor, extent: Extent, generator: torch.Generator, heights: Tensor | None = None) -> Tensor:
         """Return the centres (N, 3) in micrometres."""
         _, half = _inputs(radii, extent, heights)
         centers = self.lateral.place(radii, extent, generator, heights).clone()
@@ -172,12 +145,12 @@ class Sedimented(Value):
         return centers
 
 
-def _inputs(radii: Tensor, extent: tuple[float, float, float], heights: Tensor | None) -> tuple[Floats, Floats]:
+def _inputs(radii: Tensor, extent: Extent, heights: Tensor | None) -> tuple[Floats, Floats]:
     """Return radii and half-extents along z as double arrays (N,); a one-line error where a number makes no sense."""
     given = []
     for name, tensor in (("radii", radii), ("heights", radii if heights is None else heights)):
         if tensor.ndim != 1 or len(tensor) != len(radii):
-            raise ValueError(f"expected {name} of shape ({len(radii)},), got {tuple(tensor.shape)}; pass one per particle")
+            raise ValueError(f"expected {name} of shape ({len(radii)},), got {tuple(tensor.shape)}; pass one each")
         array = tensor.detach().cpu().to(torch.float64).numpy()
         bad = np.flatnonzero(~(np.isfinite(array) & (array > 0.0)))
         if len(bad):
@@ -195,6 +168,9 @@ def _inputs(radii: Tensor, extent: tuple[float, float, float], heights: Tensor |
 
 
 def _numpy_generator(generator: torch.Generator) -> np.random.Generator:
+    # torch takes None for its global generator, whose state belongs to somebody else.
+    if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
+        raise TypeError(f"expected a torch.Generator on the CPU, got {generator!r}; make one with a seed")
     return np.random.default_rng(int(torch.randint(0, 2**62, (), generator=generator)))
 
 
@@ -202,7 +178,7 @@ def _apart(
     factor: float,
     margin: float,
     radii: Tensor,
-    extent: tuple[float, float, float],
+    extent: Extent,
     generator: torch.Generator,
     heights: Tensor | None,
     remedy: str,
@@ -221,7 +197,7 @@ def _place_groups(
     offsets: Floats,
     counts: Integers,
     margin: float,
-    extent: tuple[float, float, float],
+    extent: Extent,
     random: np.random.Generator,
     factor: float = 1.0,
     remedy: str = "a smaller aggregation_number",
@@ -236,10 +212,10 @@ def _place_groups(
     high = np.minimum.reduceat(reach - offsets, starts)
     wide = np.flatnonzero((low > high).any(axis=1))
     if len(wide):
+        kind = "particles" if counts.max() == 1 else "clusters"
         raise ValueError(
-            f"expected particles that fit in a field of {extent[1]:g} x {extent[2]:g} um with margin {margin:g}, got "
-            f"{len(wide)} that do not (up to {counts[wide].max()} particles in contact, radius up to {radii.max():g} um); "
-            f"use a larger field, a larger margin or smaller {'particles' if counts.max() == 1 else 'clusters'}"
+            f"expected {kind} that fit in a field of {extent[1]:g} x {extent[2]:g} um with margin {margin:g}, got "
+            f"{len(wide)} that do not; use smaller {kind}, a larger field or a larger margin"
         )
     if factor == 0.0:
         places = low + (high - low) * random.random((len(counts), 2))
@@ -249,8 +225,8 @@ def _place_groups(
             member = np.repeat(done, counts)
             field = extent[1] * extent[2]
             raise ValueError(
-                f"expected room for {len(radii)} particles in {extent[1]:g} x {extent[2]:g} um, got {member.sum()} placed "
-                f"(covering {(np.pi * radii[member] ** 2).sum() / field:.0%} of the field; all need "
+                f"expected room for {len(radii)} particles in {extent[1]:g} x {extent[2]:g} um, got {member.sum()} "
+                f"placed (covering {(np.pi * radii[member] ** 2).sum() / field:.0%} of the field; all need "
                 f"{(np.pi * radii**2).sum() / field:.0%}); use fewer or smaller particles, a larger field or {remedy}"
             )
     return np.repeat(places, counts, axis=0) + offsets
@@ -268,8 +244,8 @@ def _cluster_counts(total: int, mean: float, random: np.random.Generator) -> Int
 def _grow(radii: Floats, counts: Integers, gap: float, depth: float, random: np.random.Generator) -> Floats:
     """Return the centres (N, 3) of spheres in contact, each cluster around its first sphere, z in +-`depth`/2.
 
-    All clusters grow at once, by up to a quarter in a round. A fourth coordinate, far apart for each cluster, keeps them
-    from seeing one another.
+    All clusters grow at once, by up to a quarter in a round. A fourth coordinate, far apart for each cluster, keeps
+    them from seeing one another.
     """
     owner = np.repeat(np.arange(len(counts)), counts)
     starts = np.cumsum(counts) - counts

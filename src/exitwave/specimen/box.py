@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.specimen.shapes import Shape, hull, smallest_rectangle
+from exitwave.specimen.shapes import Shape, hull, ridge_excess, smallest_rectangle
 
 _FAR = 1e6
 
@@ -42,9 +42,7 @@ class Box(Value):
         """Return rows (N, 18): per pair of faces its slab, per body axis the silhouette's pair of edges along it."""
         drawn = size.clamp(min=0.75 * cell)
         scale = self.volume(size) / self.volume(drawn)
-        # Edges are averaged over the cell, ridges are not: a fifth of a cell's worth too much, averaged over poses.
-        inverse = (drawn.sum(-1) / drawn.prod(-1)) / 3
-        scale = scale / (1 + 0.2 * cell**2 * inverse)
+        scale = scale / ridge_excess(0.2, cell**2 * (drawn.sum(-1) / drawn.prod(-1)) / 3)
         sign = torch.where(axes[:, :1] < 0, -1.0, 1.0).to(axes.dtype)
         slope = axes * sign  # columns: face normals that point up
         steep = torch.sqrt((slope[:, 1:] ** 2).sum(1).clamp(min=1e-20))
@@ -90,10 +88,15 @@ class Box(Value):
         """Return the half-extents (N, 3) along z, y, x in micrometres."""
         return (axes.abs() * size[:, None, :]).sum(-1)
 
+    def support(self, size: Tensor, axes: Tensor, directions: Tensor) -> Tensor:
+        """Return how far (N, D) the silhouette reaches along lateral vectors (N, D, 2), times their length."""
+        return ((directions @ axes[:, 1:]).abs() * size[:, None, :]).sum(-1)
+
     def outline(self, size: Tensor, axes: Tensor) -> list[Tensor]:
         signs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=3)), dtype=size.dtype)
         corners = (signs * size[:, None, :]) @ axes.transpose(1, 2)
         return [hull(points) for points in corners[:, :, 1:]]
 
     def oriented_box(self, size: Tensor, axes: Tensor) -> Tensor:
-        return torch.stack([smallest_rectangle(polygon) for polygon in self.outline(size, axes)])
+        # The silhouette's edges run along the projected body axes.
+        return smallest_rectangle(lambda along: self.support(size, axes, along), axes[:, 1:].transpose(1, 2))

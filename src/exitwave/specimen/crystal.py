@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import replace
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -13,21 +11,12 @@ import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.specimen.shapes import Shape, hull, smallest_rectangle
+from exitwave.specimen.habit import LAUE, edges_of, ends_of, faces, sphere_directions, triples_of
+from exitwave.specimen.shapes import Shape, hull, ridge_excess, smallest_rectangle
 
 _FAR = 1e6
-
-# Generators of the Laue groups, acting on Miller indices (h, k, l); the inversion belongs to every one of them.
-_LAUE: dict[str, tuple[tuple[tuple[int, int, int], ...], ...]] = {
-    "-1": (),
-    "2/m": (((-1, 0, 0), (0, 1, 0), (0, 0, -1)),),
-    "mmm": (((-1, 0, 0), (0, 1, 0), (0, 0, -1)), ((1, 0, 0), (0, -1, 0), (0, 0, -1))),
-    "4/m": (((0, -1, 0), (1, 0, 0), (0, 0, 1)),),
-    "4/mmm": (((0, -1, 0), (1, 0, 0), (0, 0, 1)), ((1, 0, 0), (0, -1, 0), (0, 0, -1))),
-    "-3m": (((0, 1, 0), (-1, -1, 0), (0, 0, 1)), ((0, 1, 0), (1, 0, 0), (0, 0, -1))),
-    "6/mmm": (((1, 1, 0), (-1, 0, 0), (0, 0, 1)), ((0, 1, 0), (1, 0, 0), (0, 0, -1))),
-    "m-3m": (((0, 1, 0), (0, 0, 1), (1, 0, 0)), ((0, -1, 0), (1, 0, 0), (0, 0, 1))),
-}
+# Entries of the largest tables over particles, corners and faces.
+_TABLE = 1 << 18
 
 
 class Crystal(Value):
@@ -55,15 +44,15 @@ class Crystal(Value):
     rounded: ClassVar[bool] = False
 
     def check(self) -> None:
-        if self.laue not in _LAUE:
-            raise ValueError(f"Crystal.laue must be one of {', '.join(_LAUE)}, got '{self.laue}'")
+        if self.laue not in LAUE:
+            raise ValueError(f"Crystal.laue must be one of {', '.join(LAUE)}, got '{self.laue}'")
         if not self.forms or any(len(form) != 3 or not any(form) for form in self.forms):
             raise ValueError(f"Crystal.forms must be Miller indices such as ((1, 1, 0),), got {self.forms}")
         if len(self.cell) != 3 or not all(math.isfinite(edge) and edge > 0 for edge in self.cell):
             raise ValueError(f"Crystal.cell must be three positive lengths, got {self.cell}")
         normals, _ = self._faces()
         # Bounded if and only if the normals positively span space: no direction sees every face from behind.
-        ahead = np.array(normals) @ _directions().T
+        ahead = np.array(normals) @ sphere_directions().T
         if ahead.max(0).min() < 1e-3:
             raise ValueError(f"the forms {self.forms} do not close in a solid, got an open shape; add another form")
 
@@ -98,12 +87,17 @@ class Crystal(Value):
         Every triple of faces meets in a point; it is a corner where no other face cuts it off.
         """
         distance = self.ungrouped(size).to(torch.float64)
-        triples, inverses = _triples(self._faces()[0])
+        triples, inverses = triples_of(self._faces()[0])
         triples, inverses = triples.to(size.device), inverses.to(size.device)
-        points = torch.einsum("tij,ntj->nti", inverses, distance[:, triples])
-        slack = distance[:, None, :] - points @ self._normals(distance).T
-        outside = slack.amin(-1) < -1e-7 * distance.amax(-1, keepdim=True)
-        return points.masked_fill(outside[..., None], 0.0).to(size.dtype)
+        normals = self._normals(distance)
+        corners = []
+        # The (triples x faces) table of a few particles at a time: a form of 48 faces has 17,000 triples.
+        for some in distance.split(max(1, _TABLE // (len(triples) * len(normals)))):
+            points = torch.einsum("tij,ntj->nti", inverses, some[:, triples])
+            slack = some[:, None, :] - points @ normals.T
+            outside = slack.amin(-1) < -1e-7 * some.amax(-1, keepdim=True)
+            corners.append(points.masked_fill(outside[..., None], 0.0).to(size.dtype))
+        return torch.cat(corners)
 
     def volume(self, size: Tensor) -> Tensor:
         """Return the volume (N,) in cubic micrometres, by the divergence theorem over the facets' polygons."""
@@ -132,10 +126,9 @@ class Crystal(Value):
         upper = torch.where(normals[:, :, 0] >= 0, 1.0, -1.0).to(distance.dtype)
         up = (normals[:, :, 0] * upper).clamp(min=1e-4)
         corners = self.vertices(size * enlarge) @ axes.transpose(1, 2)
-        lines = silhouette_lines(normals, distance, corners)
+        lines = silhouette_lines(normals, distance, corners, *ends_of(self._faces()[0]))
         # A face bounds the chord from one side only: from the other it stands infinitely far away.
-        # Edges are averaged over the cell, ridges are not: a quarter of a cell's worth too much, averaged over poses.
-        excess = 1 + 0.25 * cell**2 / distance.mean(-1) ** 2
+        excess = ridge_excess(0.25, cell**2 / distance.mean(-1) ** 2)
         rows = [normals[:, :, 1] / up, normals[:, :, 2] / up, distance / up, _FAR * (1 - upper), _FAR * (1 + upper)]
         return torch.cat([*rows, *lines], -1), enlarge[:, 0] ** -3.0 / excess
 
@@ -165,70 +158,30 @@ class Crystal(Value):
         """Return the half-extents (N, 3) along z, y, x in micrometres, the larger side where they differ."""
         return (self.vertices(size) @ axes.transpose(1, 2)).abs().amax(1)
 
+    def support(self, size: Tensor, axes: Tensor, directions: Tensor) -> Tensor:
+        """Return how far (N, D) the silhouette reaches along lateral vectors (N, D, 2), times their length."""
+        corners = self.vertices(size)
+        corners = corners[:, corners.any(-1).any(0)] @ axes[:, 1:].transpose(1, 2)
+        return (corners @ directions.transpose(1, 2)).amax(1)
+
     def outline(self, size: Tensor, axes: Tensor) -> list[Tensor]:
         corners = self.vertices(size) @ axes.transpose(1, 2)
         return [hull(points) for points in corners[:, :, 1:]]
 
     def oriented_box(self, size: Tensor, axes: Tensor) -> Tensor:
-        return torch.stack([smallest_rectangle(polygon) for polygon in self.outline(size, axes)])
+        edges = edges_of(self._faces()[0]).to(size) @ axes[:, 1:].transpose(1, 2)
+        return smallest_rectangle(lambda along: self.support(size, axes, along), edges)
 
 
-@lru_cache(maxsize=64)
-def faces(
-    cell: tuple[float, float, float],
-    angles: tuple[float, float, float],
-    forms: tuple[tuple[int, int, int], ...],
-    laue: str,
-) -> tuple[tuple[tuple[float, ...], ...], tuple[int, ...]]:
-    """Return the unit normals of all faces in body axes (z, y, x), and the form that each belongs to."""
-    a, b, c = cell
-    alpha, beta, gamma = angles
-    # Columns: the cell's edges in Cartesian (x, y, z) with a along x and b in the x-y plane.
-    cx = math.cos(beta)
-    cy = (math.cos(alpha) - math.cos(beta) * math.cos(gamma)) / math.sin(gamma)
-    edges = np.array(
-        [
-            [a, b * math.cos(gamma), c * cx],
-            [0.0, b * math.sin(gamma), c * cy],
-            [0.0, 0.0, c * math.sqrt(max(1 - cx**2 - cy**2, 0.0))],
-        ]
-    )
-    reciprocal = np.linalg.inv(edges)  # rows: reciprocal vectors
-    normals, owner = [], []
-    for number, form in enumerate(forms):
-        for indices in sorted(_equivalent(form, laue), reverse=True):
-            normal = np.array(indices) @ reciprocal
-            normals.append(tuple(float(part) for part in (normal / np.linalg.norm(normal))[::-1]))
-            owner.append(number)
-    return tuple(normals), tuple(owner)
-
-
-def _equivalent(form: tuple[int, int, int], laue: str) -> set[tuple[int, ...]]:
-    """Return all faces that the Laue group makes of one."""
-    found = {tuple(form)}
-    while True:
-        more = {tuple(int(i) for i in np.array(generator) @ np.array(face)) for generator in _LAUE[laue] for face in found}
-        more |= {tuple(-i for i in face) for face in found}
-        if more <= found:
-            return found
-        found |= more
-
-
-@lru_cache(maxsize=64)
-def _triples(normals: tuple[tuple[float, ...], ...]) -> tuple[Tensor, Tensor]:
-    """Return the triples of faces that meet in one point (T, 3), and the matrices that give it (T, 3, 3)."""
-    matrix = np.array(normals)
-    triples = np.array(list(itertools.combinations(range(len(matrix)), 3)))
-    meeting = np.abs(np.linalg.det(matrix[triples])) > 1e-9
-    return torch.from_numpy(triples[meeting]), torch.from_numpy(np.linalg.inv(matrix[triples[meeting]]))
-
-
-def silhouette_lines(normals: Tensor, distance: Tensor, corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def silhouette_lines(
+    normals: Tensor, distance: Tensor, corners: Tensor, pair_ends: Tensor, face_ends: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the F lines (normal y, normal x, width), each (N, F), that bound the silhouette.
 
     Eliminating z from a face that points up and one that points down leaves a line in the (y, x) plane (Fourier and
-    Motzkin); those that hold an edge of the silhouette are the ones that touch two of its corners. All the others hold
-    too, so that a spare one in the list does no harm.
+    Motzkin); those that hold an edge of the silhouette are the ones that touch two of its corners: corners where both
+    faces meet (`pair_ends`), or corners of an upright face (`face_ends`). All the others hold too, so that a spare one
+    in the list does no harm.
     """
     count = normals.shape[1]
     first, second = torch.triu_indices(count, count, offset=1, device=normals.device)
@@ -244,19 +197,31 @@ def silhouette_lines(normals: Tensor, distance: Tensor, corners: Tensor) -> tupl
     with torch.no_grad():
         upright = normals[:, :, 0].abs() < 1e-5
         bounds = torch.cat([(up_i * up_j < 0) & (length[:, : len(first)] > 1e-6), upright], 1)
-        touched = torch.zeros_like(width)
-        for start in range(0, len(width), 256):  # the (lines x corners) table of a few particles at a time
-            part = slice(start, start + 256)
-            cy, cx = corners[part, None, :, 1], corners[part, None, :, 2]
-            ny, nx = line_y[part, :, None], line_x[part, :, None]
-            on = (width[part, :, None] - ny * cy - nx * cx) < 1e-4 * distance[part].amax(-1)[:, None, None]
-            along = nx * cy - ny * cx
-            far = along.masked_fill(~on, -_FAR).amax(-1) - along.masked_fill(~on, _FAR).amin(-1)
-            touched[part] = torch.where(bounds[part], far, torch.full_like(far, -2 * _FAR))
+        extents = [
+            _extents(lines_y, lines_x, corners, ends.to(corners.device))
+            for lines_y, lines_x, ends in (
+                (line_y[:, : len(first)], line_x[:, : len(first)], pair_ends),
+                (line_y[:, len(first) :], line_x[:, len(first) :], face_ends),
+            )
+        ]
+        touched = torch.cat(extents, 1).masked_fill(~bounds, -2 * _FAR)
         chosen = touched.topk(count, dim=1).indices
         valid = touched.gather(1, chosen) > -1.5 * _FAR
     width = torch.where(valid, width.gather(1, chosen), torch.full_like(distance, _FAR))
     return line_y.gather(1, chosen), line_x.gather(1, chosen), width
+
+
+def _extents(line_y: Tensor, line_x: Tensor, corners: Tensor, ends: Tensor) -> Tensor:
+    """Return how far (N, L) apart the corners (N, T, 3) listed for each line (L, M) lie along it, -2 _FAR for none."""
+    found = []
+    size = max(1, _TABLE // ends.numel())
+    for start in range(0, max(1, len(corners)), size):
+        part = slice(start, start + size)
+        cy, cx = corners[part, :, 1][:, ends], corners[part, :, 2][:, ends]
+        there = corners[part].any(-1)[:, ends] & (ends >= 0)
+        along = line_x[part, :, None] * cy - line_y[part, :, None] * cx
+        found.append(along.masked_fill(~there, -_FAR).amax(-1) - along.masked_fill(~there, _FAR).amin(-1))
+    return torch.cat(found)
 
 
 def _polygon_area(points: Tensor, normal: Tensor) -> Tensor:
@@ -267,12 +232,3 @@ def _polygon_area(points: Tensor, normal: Tensor) -> Tensor:
     ring = hull(flat.round(decimals=9))
     y, x = ring.unbind(-1)
     return (y * torch.roll(x, -1) - x * torch.roll(y, -1)).sum().abs() / 2
-
-
-def _directions() -> np.ndarray:
-    """Return 500 unit vectors spread evenly over the sphere (Fibonacci lattice)."""
-    turn = np.arange(500) + 0.5
-    height = 1 - 2 * turn / 500
-    angle = math.pi * (1 + math.sqrt(5)) * turn
-    side = np.sqrt(1 - height**2)
-    return np.stack([height, side * np.cos(angle), side * np.sin(angle)], 1)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from exitwave.model import Value
 from exitwave.specimen.rod import direction_of
-from exitwave.specimen.shapes import Shape, away_from_zero, direction, rectangle, root
+from exitwave.specimen.shapes import Shape, away_from_zero, direction, rectangle, ridge_excess, root
 
 
 class Disk(Value):
@@ -45,9 +45,7 @@ class Disk(Value):
         """Return rows (N, 6): radius, half thickness, cosine and sine of the tilt, its lateral direction; factors."""
         drawn = torch.stack([size[:, 0].clamp(min=0.75 * cell), size[:, 1].clamp(min=0.75 * cell)], -1)
         scale = self.volume(size) / self.volume(drawn)
-        # Edges are averaged over the cell, ridges are not: a fifth of a cell's worth too much, averaged over poses.
-        inverse = (1 / drawn[:, 0] + 2 / drawn[:, 1]) / (3 * drawn[:, 0])
-        scale = scale / (1 + 0.2 * cell**2 * inverse)
+        scale = scale / ridge_excess(0.2, cell**2 * (1 / drawn[:, 0] + 2 / drawn[:, 1]) / (3 * drawn[:, 0]))
         axis = axes[:, :, 0]
         # A disk looks the same from both sides: count its axis upwards, so that the cosine is not negative.
         axis = axis * torch.where(axis[:, :1] < 0, -1.0, 1.0).to(axis.dtype)
@@ -73,10 +71,15 @@ class Disk(Value):
         # Distance to the elliptic ends: the gap along l, times the cosine of the boundary's slope there.
         slope = root(width**2 + (cosine * across) ** 2)
         ends = (half * sine + cosine * width - along.abs()) * width / slope
-        sides = radius - across.abs()
+        # To the sides, and past their ends round the ellipse: its level, over the level's steepness.
+        flat = away_from_zero(cosine, 1e-4)
+        level_l = (along.abs() - half * sine).clamp(min=0.0) / (flat * radius)
+        level_m = across / radius
+        level, steepness = root(level_l**2 + level_m**2), root((level_l / flat) ** 2 + level_m**2)
+        sides = (1.0 - level) * level * radius / steepness
         side = sides < ends
-        normal_l = torch.where(side, 0.0, width / slope * torch.sign(along))
-        normal_m = torch.where(side, torch.sign(across), cosine * across / slope)
+        normal_l = torch.where(side, level_l / flat / steepness, width / slope) * torch.sign(along)
+        normal_m = torch.where(side, level_m / steepness, cosine * across / slope)
         return torch.minimum(sides, ends), ey * normal_l + ex * normal_m, ex * normal_l - ey * normal_m
 
     def reach(self, size: Tensor, axes: Tensor) -> Tensor:
@@ -88,6 +91,12 @@ class Disk(Value):
         axis = axes[:, :, 0]
         along = direction(axis[:, 1:])
         return along, size[:, 0] * axis[:, 0].abs(), size[:, 1] * torch.linalg.vector_norm(axis[:, 1:], dim=-1)
+
+    def support(self, size: Tensor, axes: Tensor, directions: Tensor) -> Tensor:
+        """Return how far (N, D) the silhouette reaches along lateral vectors (N, D, 2), times their length."""
+        along = (directions @ axes[:, 1:, :1]).squeeze(-1)
+        across = torch.sqrt(((directions**2).sum(-1) - along**2).clamp(min=0.0))
+        return size[:, :1] * across + size[:, 1:] * along.abs()
 
     def outline(self, size: Tensor, axes: Tensor, vertices: int = 64) -> list[Tensor]:
         along, minor, drawn_out = self._silhouette(size, axes)

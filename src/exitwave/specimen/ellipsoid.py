@@ -44,13 +44,16 @@ class Ellipsoid(Value):
         """
         drawn = size.clamp(min=0.75 * cell)
         scale = self.volume(size) / self.volume(drawn)
-        drawn = drawn - cell**2 / (15 * drawn)  # as for a sphere
         spread = (axes * drawn[:, None, :] ** 2) @ axes.transpose(1, 2)
         yy, yx, xx = spread[:, 1, 1], spread[:, 1, 2], spread[:, 2, 2]
         determinant = yy * xx - yx**2
         q_yy, q_yx, q_xx = xx / determinant, -yx / determinant, yy / determinant
         tilt_y = spread[:, 0, 1] * q_yy + spread[:, 0, 2] * q_yx
         tilt_x = spread[:, 0, 1] * q_yx + spread[:, 0, 2] * q_xx
+        # A round rim averaged along its normal alone adds p^2/10 (1/A^2 + 1/B^2) of the volume, where A and B are the
+        # silhouette's semi-axes; a smaller silhouette takes it back.
+        shrunk = 1 + 0.1 * cell**2 * (q_yy + q_xx)
+        q_yy, q_yx, q_xx = shrunk * q_yy, shrunk * q_yx, shrunk * q_xx
         half = drawn.prod(-1) / torch.sqrt(determinant)
         return torch.stack([q_yy, q_yx, q_xx, tilt_y, tilt_x, half], -1), scale
 
@@ -82,6 +85,10 @@ class Ellipsoid(Value):
         spread = (axes * size[:, None, :] ** 2) @ axes.transpose(1, 2)
         squares, vectors = torch.linalg.eigh(spread[:, 1:, 1:])
         return torch.sqrt(squares), vectors
+
+    def support(self, size: Tensor, axes: Tensor, directions: Tensor) -> Tensor:
+        """Return how far (N, D) the silhouette reaches along lateral vectors (N, D, 2), times their length."""
+        return torch.linalg.vector_norm((directions @ axes[:, 1:]) * size[:, None, :], dim=-1)
 
     def outline(self, size: Tensor, axes: Tensor) -> list[Tensor]:
         semi, vectors = self._silhouette(size, axes)

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-# Darts of one round at least, so that a miss of all of them means something.
+# Darts of a round so many that a miss of nearly all of them means something.
 _DARTS = 20_000
-# Points tested at once and cells kept at once: a bound on memory and on the time of a round.
-_POINTS = 200_000
+# Cells kept at once, and tested at once: a bound on memory and on the time of a round.
+_POINTS = 100_000
 _CELLS = 400_000
 # A share of hits below which aiming pays for itself.
 _AIM = 0.03
@@ -49,7 +49,7 @@ class Occupied:
 
     def __init__(self) -> None:
         self._discs: dict[int, tuple[Floats, Floats]] = {}
-        self._trees: dict[int, cKDTree] = {}
+        self._trees: dict[int, KDTree] = {}
 
     def add(self, points: Floats, radii: Floats) -> None:
         """Take in discs: centres (n, d) and radii (n,)."""
@@ -60,7 +60,7 @@ class Occupied:
             old = self._discs.get(int(octave))
             both = new if old is None else (np.concatenate((old[0], new[0])), np.concatenate((old[1], new[1])))
             self._discs[int(octave)] = both
-            self._trees[int(octave)] = cKDTree(both[0])
+            self._trees[int(octave)] = KDTree(both[0])
 
     def hit(self, points: Floats, radii: Floats) -> Mask:
         """Return which of the discs at `points` (n, d) with `radii` (n,) overlap one that has its place, (n,)."""
@@ -68,7 +68,7 @@ class Occupied:
         octaves = _octaves(radii)
         for octave in np.unique(octaves):
             asked = np.flatnonzero(octaves == octave)
-            tree, own = cKDTree(points[asked]), radii[asked]
+            tree, own = KDTree(points[asked]), radii[asked]
             for key, (_, others) in self._discs.items():
                 reach = float(own.max() + others.max())
                 if reach > 0.0:
@@ -86,7 +86,7 @@ def overlaps(points: Floats, radii: Floats) -> tuple[Integers, Integers]:
     """
     octaves = _octaves(radii)
     classes = [np.flatnonzero(octaves == octave) for octave in np.unique(octaves)]
-    trees = [cKDTree(points[chosen]) for chosen in classes]
+    trees = [KDTree(points[chosen]) for chosen in classes]
     left, right = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for a, first in enumerate(classes):
         for b in range(a, len(classes)):
@@ -160,11 +160,11 @@ class _FreeCells:
 def pack(
     radii: Floats, offsets: Floats, counts: Integers, low: Floats, high: Floats, generator: np.random.Generator
 ) -> tuple[Floats, Mask]:
-    """Return places (G, 2) for G rigid groups of discs such that no disc overlaps one of another group, and who got one.
+    """Return places (G, 2) for G rigid groups of discs such that no two groups overlap, and who got one, (G,).
 
     Group g has the next `counts[g]` (G,) of the members with `radii` (N,) and `offsets` (N, 2) from the group's place;
-    the first member of every group has offset zero. Its place lies in [low, high], each (G, 2). A single disc is a group
-    of one. The mask (G,) is False from the first size on that did not fit.
+    the first member of every group has offset zero. Its place lies in [low, high], each (G, 2). A single disc is a
+    group of one. Discs within a group may overlap. Places are given out up to the first size that does not fit.
     """
     starts = np.cumsum(counts) - counts
     reach = np.maximum.reduceat(np.hypot(*offsets.T) + radii, starts)
@@ -212,12 +212,19 @@ class _Packer:
         smallest = float(self.radii[self.starts[tier]].min())
         room = float(np.prod(high - low + 2.0 * smallest))
         cells: _FreeCells | None = None
-        pending, rounds, before = tier, 0, len(tier)
+        pending, darts, rounds, before = tier, 0, 0, len(tier)
         while len(pending):
             # More discs than the region has area would mostly meet one another.
             batch = pending[: max(1, int(np.searchsorted(np.cumsum(self.area[pending]), room)))]
-            hits = self.throw(batch, cells)
+            # A round costs as much as its trees, so with many discs in place more than one dart each is for free.
+            darts = max(darts, int(self.done.sum()) // 4)
+            hits = self.throw(batch, darts, cells)
             pending = pending[~self.done[pending]]
+            if max(darts, len(batch)) < _DARTS:
+                # A few misses of a few darts mean little: throw more of them before aiming.
+                darts = max(4 * darts, 4 * len(batch), 100) if hits < _AIM else darts
+                before = len(pending)
+                continue
             rounds += 1
             if rounds % 10 == 0:
                 if len(pending) > (1.0 - _PACE) * before:
@@ -234,29 +241,29 @@ class _Packer:
                     return False
         return True
 
-    def throw(self, batch: Integers, cells: _FreeCells | None) -> float:
-        """Throw darts for the groups in `batch`, place those that fit; return the share of darts that met nothing."""
-        tries = max(1, min(_DARTS // len(batch), _POINTS // int(self.counts[batch].sum())))
+    def throw(self, batch: Integers, darts: int, cells: _FreeCells | None) -> float:
+        """Throw one dart at least for each of `batch`, `darts` discs in all; return the share that met nothing."""
+        tries = max(1, darts // int(self.counts[batch].sum()))
         groups = np.repeat(batch, tries)
         if cells is None:
             span = self.high[groups] - self.low[groups]
-            darts = self.low[groups] + span * self.generator.random((len(groups), 2))
+            places = self.low[groups] + span * self.generator.random((len(groups), 2))
             fits = np.ones(len(groups), dtype=np.bool_)
         else:
-            darts = cells.draw(len(groups), self.generator)
-            fits = ((darts >= self.low[groups]) & (darts <= self.high[groups])).all(axis=1)
-        position, centers, radii = self.members(groups, darts)
-        fits[position[self.placed.hit(centers, radii)]] = False
+            places = cells.draw(len(groups), self.generator)
+            fits = ((places >= self.low[groups]) & (places <= self.high[groups])).all(axis=1)
+        position, centers, radii = self.members(groups, places)
+        fits &= np.bincount(position, self.placed.hit(centers, radii), minlength=len(groups)) == 0
         table = fits.reshape(len(batch), tries)
         lucky = np.flatnonzero(table.any(axis=1))
-        chosen, darts = batch[lucky], darts[lucky * tries + table[lucky].argmax(axis=1)]
+        chosen, places = batch[lucky], places[lucky * tries + table[lucky].argmax(axis=1)]
         if len(chosen):
-            position, centers, radii = self.members(chosen, darts)
+            position, centers, radii = self.members(chosen, places)
             left, right = overlaps(centers, radii)
             left, right = position[left], position[right]
             stays = first_come(left[left != right], right[left != right], len(chosen))
             kept = stays[position]
             self.placed.add(centers[kept], radii[kept])
-            self.places[chosen[stays]] = darts[stays]
+            self.places[chosen[stays]] = places[stays]
             self.done[chosen[stays]] = True
         return float(fits.mean())

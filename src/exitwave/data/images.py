@@ -1,0 +1,92 @@
+"""Images as files: counts as PNG, everything else as TIFF, losslessly and with the size of a pixel."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import tifffile
+from torch import Tensor
+
+
+def stored(image: Tensor, bits: int | None) -> np.ndarray:
+    """Return an image (H, W) or (C, H, W) as it is stored: (H, W) or (H, W, C), counts as the smallest unsigned type.
+
+    Images of a sensor that does not count (`bits` none) become float32. Counts are rounded.
+
+    >>> import torch
+    >>> stored(torch.tensor([[0.4, 254.6]]), bits=8)
+    array([[  0, 255]], dtype=uint8)
+    """
+    array = image.detach().cpu().numpy()
+    if array.ndim == 3:
+        array = np.moveaxis(array, 0, -1)
+    if bits is None:
+        return np.ascontiguousarray(array, dtype=np.float32)
+    dtype = np.uint8 if bits <= 8 else np.uint16 if bits <= 16 else np.uint32
+    # In double precision: 32 bits do not fit in a single.
+    return np.ascontiguousarray(np.clip(np.rint(array.astype(np.float64)), 0, 2**bits - 1).astype(dtype))
+
+
+def suffix(image: np.ndarray) -> str:
+    """Return ".png" for 8-bit grey and RGB and 16-bit grey images, ".tif" for all others.
+
+    16-bit RGB is left to TIFF because most readers of PNG make it 8-bit without a word.
+    """
+    colours = image.shape[2] if image.ndim == 3 else 1
+    as_png = colours in {np.dtype(np.uint8): (1, 3), np.dtype(np.uint16): (1,)}.get(image.dtype, ())
+    return ".png" if as_png else ".tif"
+
+
+def encode(image: np.ndarray, pixel: tuple[float, float]) -> bytes:
+    """Return the file of an image: PNG or TIFF, whichever `suffix` says; `pixel` (dy, dx) is in micrometres."""
+    return png(image, pixel) if suffix(image) == ".png" else tiff(image, pixel)
+
+
+def png(image: np.ndarray, pixel: tuple[float, float]) -> bytes:
+    """Return a PNG of a uint8 or uint16 array (H, W) or a uint8 array (H, W, 3).
+
+    Rows are stored as differences from the row above, and equal bytes in runs. Noisy images then shrink as far as with
+    any setting of zlib, there is nothing in them but a narrow histogram, in a quarter of the usual time.
+    """
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    height, width = image.shape[:2]
+    raw = image.astype(">u2").view(np.uint8) if image.dtype == np.uint16 else image
+    rows = np.ascontiguousarray(raw).reshape(height, -1)
+    lines = np.empty((height, rows.shape[1] + 1), dtype=np.uint8)
+    lines[:, 0] = 2  # the filter "up"
+    lines[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
+    squeeze = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    data = squeeze.compress(lines.data) + squeeze.flush()
+    depth, kind = 8 * image.dtype.itemsize, 2 if image.ndim == 3 else 0
+    # Samples per metre; what does not fit in the field is left out.
+    density = [round(1e6 / step) for step in reversed(pixel)]
+    scale = _chunk(b"pHYs", struct.pack(">IIB", *density, 1)) if max(density) < 2**31 else b""
+    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + scale + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def tiff(image: np.ndarray, pixel: tuple[float, float]) -> bytes:
+    """Return a TIFF of any array (H, W) or (H, W, C), compressed by zlib, whose checksum notices every flipped bit."""
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file,
+        image,
+        photometric="rgb" if image.ndim == 3 and image.shape[2] == 3 else "minisblack",
+        planarconfig="contig" if image.ndim == 3 else None,
+        compression="zlib",
+        compressionargs={"level": 1},
+        resolution=(1e4 / pixel[1], 1e4 / pixel[0]),
+        resolutionunit="CENTIMETER",
+        metadata=None,
+        software="exitwave",
+    )
+    return file.getvalue()

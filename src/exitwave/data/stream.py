@@ -1,0 +1,111 @@
+"""Streams: the images of a dataset without the dataset, rendered while a network trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from exitwave import toml
+from exitwave.data.catalogue import classes_of, recipe
+from exitwave.data.frame import Frame, expose
+from exitwave.random import Key
+from exitwave.scene import Scene
+
+
+class Stream(IterableDataset[dict[str, Any]]):
+    """Frames `start`, `start` + 1, ... of a recipe, `length` of them or without end, rendered as they are asked for.
+
+    Frame i is the one that `generate` writes under that number with the same recipe and seed, before it is rounded for
+    the file. Each is a dict:
+
+    - `image` (C, H, W), float32, in the sensor's unit: counts from a camera. C is 1 or the number of colours.
+    - `ids` (H, W), int64: 0 is background, other values are the `id` of an object.
+    - `id` (M,), int64: the objects with a visible pixel, in the order of all that follows.
+    - `classes` (M,), int64: index into `stream.classes`.
+    - `boxes` (M, 4), float32: amodal boxes (row0, col0, row1, col1) in pixels, centres at integers, not clipped.
+    - `oriented_boxes` (M, 4, 2), float32: corners (row, col) of the smallest rectangles.
+    - `index`: the number i.
+
+    The frames are dealt out in turn to the processes of `torch.distributed`, if it is initialised when the stream is
+    made (`shard` = (rank, number of processes) says otherwise), and then to the workers of a `DataLoader`: together
+    they give each frame once. `collate` makes batches of frames with different numbers of objects.
+
+    >>> import exitwave as ew
+    >>> bead = ew.Particles(ew.Sphere(), center=[[0, 0, 0]], size=[[1.0]], index=[1.59])
+    >>> scene = ew.Scene(ew.Specimen((bead,), medium=1.33), ew.brightfield(), ew.Grid((64, 64), 0.1))
+    >>> frame = next(iter(Stream(scene)))
+    >>> frame["image"].shape, frame["boxes"].tolist()
+    (torch.Size([1, 64, 64]), [[22.0, 22.0, 42.0, 42.0]])
+    """
+
+    def __init__(
+        self,
+        source: str | Path | Scene,
+        seed: int = 0,
+        start: int = 0,
+        length: int | None = None,
+        shard: tuple[int, int] | None = None,
+    ) -> None:
+        scene = recipe(source)
+        Key(seed, start)  # checks both
+        if length is not None and (not isinstance(length, int) or length < 0):
+            raise ValueError(f"expected length to be an integer >= 0 or None for no end, got {length!r}")
+        self.rank, self.ranks = _process() if shard is None else shard
+        if not 0 <= self.rank < self.ranks:
+            raise ValueError(f"expected shard (rank, processes) with 0 <= rank < processes, got {shard}")
+        # As text, which every kind of worker can be sent, and which is what `generate` draws from.
+        self.recipe = toml.dump(scene)
+        self.classes = classes_of(scene)
+        self.seed, self.start, self.length = seed, start, length
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        scene = toml.load(self.recipe)
+        worker = get_worker_info()
+        number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        # The processes first: whatever the number of workers, a process then gets the same frames.
+        own = self.rank + self.ranks * number
+        while self.length is None or own < self.length:
+            yield self._frame(scene, self.start + own)
+            own += self.ranks * workers
+
+    def _frame(self, scene: Scene, index: int) -> dict[str, Any]:
+        exposure = expose(scene, Key(self.seed, index))
+        image = exposure.image
+        frame = Frame(index, image.numpy(), exposure.truth, self.classes, "")
+        truth, visible = exposure.truth, frame.visible
+        return {
+            "image": (image if image.ndim == 3 else image[None]).to(torch.float32),
+            "ids": torch.from_numpy(truth.ids).to(torch.int64),
+            "id": torch.from_numpy(visible + 1),
+            "classes": torch.from_numpy(frame.class_id[visible]),
+            "boxes": torch.from_numpy(truth.boxes[visible]).to(torch.float32),
+            "oriented_boxes": torch.from_numpy(truth.oriented_boxes[visible]).to(torch.float32),
+            "index": index,
+        }
+
+
+def collate(frames: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return frames of a stream as a batch: images (B, C, H, W) and ids (B, H, W) stacked, everything else as lists.
+
+    For `DataLoader(stream, batch_size=4, collate_fn=collate)`.
+
+    >>> frame = {"image": torch.zeros(1, 8, 8), "ids": torch.zeros(8, 8), "boxes": torch.zeros(3, 4)}
+    >>> batch = collate([frame, frame])
+    >>> batch["image"].shape, len(batch["boxes"])
+    (torch.Size([2, 1, 8, 8]), 2)
+    """
+    batch: dict[str, Any] = {name: [frame[name] for frame in frames] for name in frames[0]}
+    stacked: dict[str, Tensor] = {name: torch.stack(batch[name]) for name in ("image", "ids")}
+    return {**batch, **stacked}
+
+
+def _process() -> tuple[int, int]:
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

@@ -1,0 +1,67 @@
+"""Truth tables: one row per object of a dataset, in columns of plain numbers and words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from exitwave.data.frame import Frame
+
+
+def columns_of(frame: Frame) -> dict[str, list[Any]]:
+    """Return the truth of a frame as columns of JSON types with one entry per object; None stands for no value.
+
+    All objects have a row, those without a visible pixel too (`area` is then 0). `id` is the value in the masks.
+    Pixels: `row0` to `col1` is the amodal box and `corner0_row` to `corner3_col` the oriented one, with integers at
+    the centres of pixels. All further columns are the physical parameters, in micrometres.
+    """
+    truth = frame.truth
+    count = len(truth.class_id)
+    columns: dict[str, list[Any]] = {
+        "frame": [frame.index] * count,
+        "split": [frame.split] * count,
+        "image": [frame.path] * count,
+        "id": list(range(1, count + 1)),
+        "class": [frame.classes[number] for number in frame.class_id],
+    }
+    for place, name in enumerate(("row0", "col0", "row1", "col1")):
+        columns[name] = np.round(truth.boxes[:, place], 4).tolist()
+    for corner in range(4):
+        for place, name in enumerate(("row", "col")):
+            columns[f"corner{corner}_{name}"] = np.round(truth.oriented_boxes[:, corner, place], 4).tolist()
+    columns["area"] = truth.area.tolist()
+    columns["amodal_area"] = truth.amodal_area.tolist()
+    columns["visible_fraction"] = np.round(truth.visible_fraction, 6).tolist()
+    columns["truncated"] = truth.truncated.tolist()
+    for name, values in truth.physical.items():
+        parts = {name: values} if values.ndim == 1 else {f"{name}_{k}": values[:, k] for k in range(values.shape[1])}
+        for column, part in parts.items():
+            if column in columns:
+                raise ValueError(f"expected physical parameters with names of their own, got '{column}'; rename it")
+            columns[column] = _plain(part)
+    return columns
+
+
+def _plain(values: np.ndarray) -> list[Any]:
+    if values.dtype.kind != "f":
+        return values.tolist()
+    single = values.astype(np.float32)
+    # The shortest decimals that read back as the same single-precision numbers: 0.1, not 0.10000000149011612.
+    exact = np.array_equal(single, values, equal_nan=True)
+    numbers = [float(text) for text in single.astype(str)] if exact else values.tolist()
+    return [None if number != number else number for number in numbers]  # NaN alone differs from itself
+
+
+def names_of(tables: Callable[[], Iterator[dict[str, list[Any]]]]) -> dict[str, type]:
+    """Return the columns that occur in any of the tables, in order, with the type of their entries.
+
+    A column without an entry in any table holds numbers: what a shape does not have is a length.
+    """
+    found: dict[str, type | None] = {}
+    for table in tables():
+        for name, values in table.items():
+            if found.get(name) is None:
+                found[name] = next((type(value) for value in values if value is not None), None)
+    return {name: kind or float for name, kind in found.items()}

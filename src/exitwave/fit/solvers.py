@@ -1,0 +1,138 @@
+"""Solvers: a residual and a start go in, a vector and its loss history come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+Residual = Callable[[list[Tensor]], Tensor]
+"""The weighted residual (M,) as a function of the pieces of the vector, one per free path."""
+
+Split = Callable[[Tensor], list[Tensor]]
+"""The pieces of a vector (P,)."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where a solver stopped: the vector, the loss at every step, the Jacobian (M, P) there if it has one."""
+
+    vector: Tensor
+    history: list[float]
+    jacobian: Tensor | None
+    converged: bool
+    message: str
+
+
+def jacobian(residual: Residual, pieces: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the residual (M,) and its derivatives (M, P) by forward-mode differentiation, one pass per parameter.
+
+    Only the piece that moves carries a tangent, so that a pass derives no more than depends on it: a background costs
+    one rendering, an aberration derives no chords.
+    """
+    columns = []
+    value = None
+    for moving, piece in enumerate(pieces):
+        for number in range(len(piece)):
+            tangent = torch.zeros_like(piece)
+            tangent[number] = 1.0
+            with forward_ad.dual_level(), torch.no_grad():
+                dual = [forward_ad.make_dual(piece, tangent) if n == moving else p for n, p in enumerate(pieces)]
+                primal, slope = forward_ad.unpack_dual(residual(dual))
+                value = primal.clone()
+                columns.append(torch.zeros_like(primal) if slope is None else slope.clone())
+    assert value is not None  # coordinates are never empty
+    return value, torch.stack(columns, -1)
+
+
+def levenberg_marquardt(residual: Residual, split: Split, vector: Tensor, steps: int, tolerance: float) -> Solution:
+    """Minimise half the squared residual by damped Gauss-Newton steps (Marquardt, SIAM J. Appl. Math. 11, 431, 1963).
+
+    The damping follows the gain ratio (Nielsen, IMM-REP-1999-05). A step that gives NaN or a larger loss is taken
+    back. Ends when no step can lower the loss by more than `tolerance` of it.
+    """
+    value, slope = jacobian(residual, split(vector))
+    loss = float(value @ value) / 2
+    history = [loss / len(value)]
+    damping, growth = 0.1, 2.0
+    stalled = False
+    for _ in range(steps):
+        normal, gradient = slope.T @ slope, slope.T @ value
+        scale = normal.diagonal().clamp(min=1e-12 * float(normal.diagonal().max().clamp(min=1e-300)))
+        accepted = False
+        while damping < 1e12:
+            step = -torch.linalg.solve(normal + damping * torch.diag(scale), gradient)
+            predicted = float(-(gradient @ step) - 0.5 * step @ normal @ step)
+            trial = vector + step
+            with torch.no_grad():
+                new = residual(split(trial))
+            new_loss = float(new @ new) / 2
+            # A comparison with NaN is false: such a step is refused too.
+            if new_loss <= loss and predicted > 0:
+                accepted = True
+                gain = (loss - new_loss) / predicted
+                damping *= max(1 / 3, 1 - (2 * gain - 1) ** 3)
+                growth = 2.0
+                break
+            if predicted <= tolerance * loss:
+                break
+            damping *= growth
+            growth *= 2.0
+        if not accepted:
+            stalled = True
+            break
+        small = loss - new_loss <= tolerance * loss
+        vector, loss = trial, new_loss
+        value, slope = jacobian(residual, split(vector))
+        history.append(loss / len(value))
+        if small:
+            stalled = True
+            break
+    message = f"converged after {len(history) - 1} steps" if stalled else f"stopped after {steps} steps: not converged"
+    return Solution(vector, history, slope, stalled, message)
+
+
+def first_order(
+    residual: Residual, split: Split, vector: Tensor, steps: int, tolerance: float, method: str
+) -> Solution:
+    """Minimise half the mean squared residual by Adam or L-BFGS, for more parameters than a Jacobian should have."""
+    point = vector.clone().requires_grad_()
+    best, best_loss = vector.clone(), float("inf")
+    history: list[float] = []
+    optimiser = (
+        torch.optim.LBFGS([point], max_iter=1, history_size=20, line_search_fn="strong_wolfe")
+        if method == "lbfgs"
+        else torch.optim.Adam([point], lr=0.02)
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        value = residual(split(point))
+        loss = (value @ value) / (2 * len(value))
+        loss.backward()
+        return loss
+
+    converged = False
+    for _ in range(steps):
+        loss = float(optimiser.step(closure))  # pyright: ignore[reportArgumentType]
+        if not loss == loss or loss == float("inf"):
+            return Solution(best, history, None, False, f"stopped at step {len(history)}: the loss is not finite")
+        history.append(loss)
+        if loss < best_loss:
+            best, best_loss = point.detach().clone(), loss
+        # Adam wanders: judge it over twenty steps.
+        back = 20 if method == "adam" else 3
+        if len(history) > back and history[-1 - back] - min(history[-back:]) <= tolerance * history[-1 - back]:
+            converged = True
+            break
+    with torch.no_grad():
+        value = residual(split(point))
+    final = float(value @ value) / (2 * len(value))
+    if final <= best_loss:
+        best = point.detach().clone()
+        history.append(final)
+    message = f"converged after {len(history)} steps" if converged else f"stopped after {steps} steps: not converged"
+    return Solution(best, history, None, converged, message)
