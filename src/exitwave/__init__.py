@@ -6,11 +6,13 @@
 >>> image = ew.render(scene)
 """
 
+from exitwave.annotate import Truth, annotate
+from exitwave.data import Stream, generate, recipe, recipes
 from exitwave.fit import FitResult, fit
 from exitwave.grid import Grid
 from exitwave.illumination import Coherent, Koehler
 from exitwave.interaction import Transmission
-from exitwave.model import Param, Quantity, Value, get, param, paths, substitute
+from exitwave.model import Param, Quantity, Value, get, param, paths, per_particle, substitute
 from exitwave.optics import Objective
 from exitwave.presets import brightfield, hologram, quantitative_phase
 from exitwave.priors import Choice, LogNormal, LogUniform, Mixture, Normal, TruncatedNormal, Uniform
@@ -19,5 +21,87 @@ from exitwave.render import optical_field, render
 from exitwave.sample import sample
 from exitwave.scene import Microscope, Scene
 from exitwave.sensor import Camera, Ideal, Interferometer
-from exitwave.specimen import Box, Crystal, Disk, Ellipsoid, Film, Particles, Population, Rod, Specimen, Sphere
+from exitwave.specimen import (
+    Agglomerates,
+    Box,
+    Centred,
+    Colony,
+    Crystal,
+    Disk,
+    Ellipsoid,
+    Film,
+    Material,
+    Particles,
+    PoissonDisk,
+    Population,
+    Rod,
+    Scattered,
+    Sedimented,
+    Specimen,
+    Sphere,
+    material,
+)
 from exitwave.toml import dump, load
+
+__all__ = [
+    "Agglomerates",
+    "Box",
+    "Camera",
+    "Centred",
+    "Choice",
+    "Coherent",
+    "Colony",
+    "Crystal",
+    "Disk",
+    "Ellipsoid",
+    "Film",
+    "FitResult",
+    "Grid",
+    "Ideal",
+    "Interferometer",
+    "Key",
+    "Koehler",
+    "LogNormal",
+    "LogUniform",
+    "Material",
+    "Microscope",
+    "Mixture",
+    "Normal",
+    "Objective",
+    "Param",
+    "Particles",
+    "PoissonDisk",
+    "Population",
+    "Quantity",
+    "Rod",
+    "Scattered",
+    "Scene",
+    "Sedimented",
+    "Specimen",
+    "Sphere",
+    "Stream",
+    "Transmission",
+    "TruncatedNormal",
+    "Truth",
+    "Uniform",
+    "Value",
+    "annotate",
+    "brightfield",
+    "dump",
+    "fit",
+    "generate",
+    "get",
+    "hologram",
+    "load",
+    "material",
+    "optical_field",
+    "param",
+    "paths",
+    "per_particle",
+    "quantitative_phase",
+    "recipe",
+    "recipes",
+    "render",
+    "sample",
+    "substitute",
+]

@@ -33,3 +33,15 @@ def picture(path: Path) -> np.ndarray:
     """Return an image file as Pillow reads it."""
     with Image.open(path) as file:
         return np.asarray(file)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file below a folder by its name there."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_same(folder: Path, other: Path) -> None:
+    """Check that two folders hold the same files."""
+    mine, theirs = contents(folder), contents(other)
+    assert mine.keys() == theirs.keys()
+    assert [name for name in mine if mine[name] != theirs[name]] == []

@@ -37,7 +37,7 @@ def two(recipe: ew.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for name in ("colloids", "bacteria"):
         text = f"# Some {name}, in water.\n# More of it.\n" + toml.dump(recipe)
         (tmp_path / "data" / "recipes" / f"{name}.toml").write_text(text)
-    monkeypatch.setattr(catalogue.importlib.resources, "files", lambda package: tmp_path / "data")
+    monkeypatch.setattr(catalogue, "files", lambda package: tmp_path / "data")
 
 
 @pytest.mark.usefixtures("two")

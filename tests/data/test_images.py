@@ -58,7 +58,7 @@ def test_everything_else_is_tiff(image: np.ndarray) -> None:
     data = encode(image, PIXEL)
     np.testing.assert_array_equal(tifffile.imread(io.BytesIO(data)), image)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        dots, centimetres = file.pages[0].tags["XResolution"].value
+        dots, centimetres = file.pages.first.tags["XResolution"].value
         assert 1e4 / (dots / centimetres) == pytest.approx(0.2, rel=1e-6)
 
 

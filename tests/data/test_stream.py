@@ -46,8 +46,7 @@ def test_processes_and_workers_share_the_frames(recipe: ew.Scene, monkeypatch: p
 def test_the_process_group_deals_the_frames(recipe: ew.Scene, tmp_path: Path) -> None:
     if not torch.distributed.is_available():
         pytest.skip("torch without distributed")
-    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
-    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:
         stream = Stream(recipe, length=2)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import importlib.resources
+from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,13 @@ def recipe(source: str | Path | Scene) -> Scene:
         if not path.is_file():
             raise ValueError(f"expected a TOML file at {path}, got none; correct the path or name one of the recipes")
         return _scene(toml.load(path), str(path))
-    files = _files()
-    if source not in files:
-        near = difflib.get_close_matches(source, files, n=1)
-        known = ", ".join(files) or "none in this installation"
+    shipped = _files()
+    if source not in shipped:
+        near = difflib.get_close_matches(source, shipped, n=1)
+        known = ", ".join(shipped) or "none in this installation"
         remedy = f"did you mean '{near[0]}'?" if near else f"known recipes: {known}; or pass the path of a TOML file"
         raise ValueError(f"unknown recipe '{source}'; {remedy}")
-    return _scene(toml.load(files[source].read_text(encoding="utf-8")), f"the recipe '{source}'")
+    return _scene(toml.load(shipped[source].read_text(encoding="utf-8")), f"the recipe '{source}'")
 
 
 def recipes() -> dict[str, str]:
@@ -69,7 +69,7 @@ def _labels(item: Any) -> set[str]:
 
 
 def _files() -> dict[str, Traversable]:
-    folder = importlib.resources.files("exitwave.data") / "recipes"
+    folder = files("exitwave.data") / "recipes"
     if not folder.is_dir():
         return {}
     found = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}

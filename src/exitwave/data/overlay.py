@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from exitwave.data.frame import Frame
 
 SIDE = 512
-"""Length of the longer side of a drawn image, in pixels."""
+"""Length of the longer side of an image on the contact sheet, in pixels."""
 
 # Told apart by the colour-blind too, and on grey, brown and black: after M. Okabe and K. Ito, Color Universal Design.
 COLOURS = (
@@ -35,22 +36,41 @@ def drawn(frame: Frame) -> Image.Image:
 
     Oriented boxes are strong, silhouettes thin, both of the whole object. Objects without a visible pixel are left out.
     """
-    height, width = frame.truth.shape
-    scale = SIDE / max(height, width)
+    truth = frame.truth
+    boxes: dict[int, list[np.ndarray]] = {}
+    outlines: dict[int, list[np.ndarray]] = {}
+    for k in frame.visible:
+        boxes.setdefault(int(frame.class_id[k]), []).append(truth.oriented_boxes[k])
+        outlines.setdefault(int(frame.class_id[k]), []).append(truth.contours[k])
+    return overlaid(frame.image, boxes, outlines, truth.pixel, SIDE)
+
+
+def overlaid(
+    image: np.ndarray,
+    boxes: Mapping[int, list[np.ndarray]],
+    outlines: Mapping[int, list[np.ndarray]],
+    pixel: tuple[float, float] | None,
+    side: int,
+) -> Image.Image:
+    """Return an image (H, W) or (H, W, C), its longer side `side` pixels, with polygons drawn on it.
+
+    `boxes` are drawn strong and `outlines` thin: class -> polygons (V, 2) of (row, col) with integers at the centres of
+    pixels. With the size of a `pixel` (dy, dx) in micrometres there is a scale bar.
+    """
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     kind = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-    picture = Image.fromarray(displayed(frame.image)).convert("RGB").resize(size, kind)
+    picture = Image.fromarray(displayed(image)).convert("RGB").resize(size, kind)
     # Fewer and larger objects can carry a stronger line.
-    line = 1.3 if len(frame.visible) > 60 else 1.8
-    for number in np.unique(frame.class_id[frame.visible]):
-        members = [k for k in frame.visible if frame.class_id[k] == number]
-        boxes = [frame.truth.oriented_boxes[k] for k in members]
-        outlines = [frame.truth.contours[k] for k in members]
-        colour = colour_of(int(number))
-        _stroke(picture, boxes, scale, line + 1.4, (0, 0, 0), 0.35)
-        _stroke(picture, outlines, scale, 1.0, _pale(colour), 0.9)
-        _stroke(picture, boxes, scale, line, colour, 1.0)
-    _scale_bar(picture, frame.truth.pixel[1] / scale)
+    line = 1.3 if sum(map(len, boxes.values())) > 60 else 1.8
+    for number in sorted({*boxes, *outlines}):
+        colour, strong = colour_of(number), boxes.get(number, [])
+        _stroke(picture, strong, scale, line + 1.4, (0, 0, 0), 0.35)
+        _stroke(picture, outlines.get(number, []), scale, 1.0, _pale(colour), 0.9)
+        _stroke(picture, strong, scale, line, colour, 1.0)
+    if pixel is not None:
+        _scale_bar(picture, pixel[1] / scale)
     return picture
 
 

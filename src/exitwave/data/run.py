@@ -20,7 +20,7 @@ LAYOUT = 1
 """The number of the arrangement of files; a later one may not continue an earlier one's runs."""
 
 # Other versions of these may give other bytes.
-_VERSIONS = ("exitwave", "torch", "numpy", "scipy", "pillow", "tifffile", "imagecodecs", "pyarrow")
+_VERSIONS = ("exitwave", "torch", "numpy", "scipy", "pillow", "tifffile", "imagecodecs")
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Job:
             "formats": list(self.formats),
             "classes": list(self.classes),
             "recipe": self.recipe,
-            "versions": versions(),
+            "versions": versions(self.formats),
         }
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of everything that decides the bytes of a dataset."""
+def versions(formats: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of everything that decides the bytes of a dataset in `formats`."""
     found = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
-    for name in _VERSIONS:
+    for name in (*_VERSIONS, *(("pyarrow",) if "parquet" in formats else ())):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -60,16 +60,19 @@ def versions() -> dict[str, str]:
 
 
 def claim(job: Job) -> None:
-    """Make the folder that of `job`: write run.json, or check that it is there and says the same."""
+    """Make the folder that of `job`: write run.json, or check that it is there and says the same.
+
+    A run that got no further than run.json, because its recipe could not be drawn, may be replaced.
+    """
     path = job.folder / "run.json"
     own = job.identity()
+    others = sorted(item.name for item in job.folder.iterdir() if item != path and not is_partial(item))
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        strangers = sorted(item.name for item in job.folder.iterdir() if not is_partial(item))
-        if strangers:
+        if others:
             raise ValueError(
-                f"expected an empty or new folder, or one that a run has begun, got {job.folder} with {strangers[0]!r} "
+                f"expected an empty or new folder, or one that a run has begun, got {job.folder} with {others[0]!r} "
                 "in it; choose another folder"
             ) from None
         write(path, [_pretty(own)])
@@ -78,9 +81,12 @@ def claim(job: Job) -> None:
         other = json.loads(text)
         difference = _difference(other, own)
     except (ValueError, KeyError, TypeError, AttributeError):
+        # Not even another program's run.json is overwritten.
         raise ValueError(f"cannot read {path}: it is damaged; choose another folder, or delete this one") from None
-    if difference:
+    if difference and others:
         raise ValueError(f"{job.folder} holds another run: {difference}, or choose another folder")
+    if difference:
+        write(path, [_pretty(own)])
 
 
 def _difference(other: Mapping[str, Any], own: Mapping[str, Any]) -> str:

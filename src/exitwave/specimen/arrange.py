@@ -145,6 +145,24 @@ class Sedimented(Value):
         return centers
 
 
+class Centred(Value):
+    """Particles about the middle of the field, normally distributed with standard deviation `spread` along y and x.
+
+    They overlap freely: for what there is one of, a drop or a well, and for pipetted spots.
+
+    >>> Centred(spread=0.0).place(torch.ones(1), (0.0, 9.0, 9.0), torch.Generator().manual_seed(1))
+    tensor([[0., 0., 0.]], dtype=torch.float64)
+    """
+
+    spread: Quantity = param("um", low=0.0, default=0.0, doc="standard deviation of the centres along y and x")
+
+    def place(self, radii: Tensor, extent: Extent, generator: torch.Generator, heights: Tensor | None = None) -> Tensor:
+        """Return the centres (N, 3) in micrometres."""
+        _inputs(radii, extent, heights)
+        lateral = float(self.spread) * torch.randn(len(radii), 2, generator=generator, dtype=torch.float64)
+        return torch.cat([torch.zeros(len(radii), 1, dtype=torch.float64), lateral], 1)
+
+
 def _inputs(radii: Tensor, extent: Extent, heights: Tensor | None) -> tuple[Floats, Floats]:
     """Return radii and half-extents along z as double arrays (N,); a one-line error where a number makes no sense."""
     given = []
