@@ -21,6 +21,8 @@ def test_a_folder_that_cannot_be_made(recipe: ew.Scene, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot write .*file/out: .*; make room or correct the path"):
         generate(recipe, tmp_path / "file" / "out", n=1)
+    with pytest.raises(NotADirectoryError, match=r"expected a folder at .*file, got a file; choose another path"):
+        generate(recipe, tmp_path / "file", n=1)
 
 
 @pytest.mark.parametrize(

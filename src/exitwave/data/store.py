@@ -83,6 +83,8 @@ def is_partial(path: Path) -> bool:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes from writing to `folder`; the lock goes with the process, however it ends."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"expected a folder at {folder}, got a file; choose another path")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY) if fcntl else None
