@@ -55,10 +55,17 @@ class Wave(Protocol):
     is given at.
     """
 
-    canvas: Canvas
-    wavelength: Tensor
-    medium: Tensor
-    plane: Tensor
+    @property
+    def canvas(self) -> Canvas: ...
+
+    @property
+    def wavelength(self) -> Tensor: ...
+
+    @property
+    def medium(self) -> Tensor: ...
+
+    @property
+    def plane(self) -> Tensor: ...
 
     def spectrum(self, colour: int, direction: Tensor) -> Tensor:
         """Return the Fourier transform of the wave divided by its incident plane wave, (H, W), zero frequency first."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
+import scipy.fft
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ class Grid(Value):
     """
 
     shape: tuple[int, ...]
-    pixel: tuple[float, ...] | float
+    pixel: tuple[float, ...] | float = dataclasses.field(metadata={"unit": "um"})
 
     def __post_init__(self) -> None:
         shape = tuple(self.shape) if isinstance(self.shape, tuple | list) else (self.shape,)
@@ -59,3 +61,12 @@ class Grid(Value):
         """Return the coordinates of one axis in micrometres, shape (n,), with the dtype and device of `like`."""
         n = self.shape[axis]
         return (torch.arange(n, device=like.device, dtype=like.dtype) - n // 2) * self.spacing[axis]
+
+
+def fast_length(n: int) -> int:
+    """Return the smallest length from `n` on whose Fourier transform is fast.
+
+    >>> fast_length(1019)
+    1024
+    """
+    return int(scipy.fft.next_fast_len(n) or n)

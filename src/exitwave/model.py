@@ -11,7 +11,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, dataclass_transform, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, dataclass_transform, overload, runtime_checkable
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         def __get__(self, instance: None, owner: Any) -> Any: ...
         @overload
         def __get__(self, instance: object, owner: Any) -> Tensor: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
         def __set__(self, instance: Any, value: Numeric | None) -> None: ...
 
 else:
@@ -127,7 +128,9 @@ def _from_python(name: str, value: Any, spec: Param) -> Tensor:
     try:
         return torch.tensor(value, dtype=spec.dtype)
     except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"{name} must be a number or nested lists of numbers in {spec.unit}, got {value!r:.60}") from None
+        raise TypeError(
+            f"{name} must be a number or nested lists of numbers in {spec.unit}, got {value!r:.60}"
+        ) from None
 
 
 def param(
@@ -180,6 +183,9 @@ class Value:
     of values). Python numbers are held in double precision, per-particle lists in single; the arithmetic of a
     rendering follows the specimen.
     """
+
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, Any]]  # every subclass becomes a dataclass below
 
     def __init_subclass__(cls) -> None:
         dataclass(frozen=True, eq=False, repr=False)(cls)
@@ -269,13 +275,13 @@ def classes() -> Mapping[str, type[Value]]:
 
 def fields(cls: type[Value]) -> tuple[str, ...]:
     """Return the names of all fields of a value class, in order."""
-    return tuple(field.name for field in dataclasses.fields(cls))  # pyright: ignore[reportArgumentType]
+    return tuple(field.name for field in dataclasses.fields(cls))
 
 
 def params(cls: type[Value]) -> dict[str, Param]:
     """Return the declared parameters of a value class by name."""
     found = {}
-    for field in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
+    for field in dataclasses.fields(cls):
         if "param" in field.metadata:
             found[field.name] = field.metadata["param"]
     return found
@@ -284,7 +290,7 @@ def params(cls: type[Value]) -> dict[str, Param]:
 def draws(cls: type[Value]) -> dict[str, Param]:
     """Return the declarations of the fields that particles draw from, by name."""
     found = {}
-    for field in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
+    for field in dataclasses.fields(cls):
         if "draws" in field.metadata:
             found[field.name] = field.metadata["draws"]
     return found

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-import scipy.fft
 import torch
 from torch import Tensor
 
 from exitwave.field import Canvas, Light, Source, Wave
+from exitwave.grid import fast_length
 from exitwave.model import Prior, get, paths
 from exitwave.scene import Illumination, Interaction, Optics, Scene, Sensor
 
@@ -59,7 +59,7 @@ def canvas_of(scene: Scene) -> Canvas:
     for n, step in zip(grid.shape, grid.spacing, strict=True):
         # Rounded up to 16 samples, so that a fit that moves the focus does not change the canvas at every step.
         margin = 16 * math.ceil(reach / step / 16)
-        size = scipy.fft.next_fast_len(n + 2 * margin)
+        size = fast_length(n + 2 * margin)
         sizes.append(size)
         corners.append((size - n) // 2)
     if math.prod(sizes) > _LARGEST:
@@ -67,7 +67,9 @@ def canvas_of(scene: Scene) -> Canvas:
             f"the image with its margin must stay below {_LARGEST:,} samples, got {sizes[0]} x {sizes[1]} for a reach "
             f"of {reach:.4g} um; use a smaller grid, a coarser pixel or less defocus"
         )
-    return Canvas(type(grid)((sizes[0], sizes[1]), grid.pixel), (corners[0], corners[1]), (grid.shape[0], grid.shape[1]))
+    return Canvas(
+        type(grid)((sizes[0], sizes[1]), grid.pixel), (corners[0], corners[1]), (grid.shape[0], grid.shape[1])
+    )
 
 
 _LARGEST = 1 << 29
@@ -82,11 +84,14 @@ def _expose(scene: Scene) -> tuple[Wave, Source]:
     """Return the wave that leaves the specimen and the source that lights it."""
     for path in paths(scene):
         if isinstance(get(scene, path), Prior):
-            raise TypeError(f"expected numbers, got a prior at {path}; draw a scene with sample(scene, Key(seed)) first")
+            raise TypeError(
+                f"expected numbers, got a prior at {path}; draw a scene with sample(scene, Key(seed)) first"
+            )
     illumination: Illumination = scene.microscope.illumination
     interaction: Interaction = scene.microscope.interaction
     optics: Optics = scene.microscope.optics
     like = torch.zeros((), dtype=scene.specimen.dtype, device=scene.specimen.device)
     source = illumination.source()
-    source = Source(*(tensor.to(like) for tensor in (source.direction, source.weight, source.wavelength, source.spectrum)))
+    given = (source.direction, source.weight, source.wavelength, source.spectrum)
+    source = Source(*(tensor.to(like) for tensor in given))
     return interaction.wave(scene.specimen, canvas_of(scene), source.wavelength, optics.na), source

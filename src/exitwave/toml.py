@@ -107,7 +107,7 @@ def _value(table: Any, where: str, expected: type | None) -> Any:
     name = table.pop("type", None)
     maker = _resolve(name, where) if name is not None else expected
     if maker is None:
-        raise ValueError(f"the table at {where} needs a type, got none; add for example type = \"Scene\"")
+        raise ValueError(f'the table at {where} needs a type, got none; add for example type = "Scene"')
     if isinstance(maker, type) and issubclass(maker, Value):
         known = fields(maker)
         for key in table:
@@ -144,6 +144,9 @@ def _field(cls: type[Value], name: str, item: Any, where: str) -> Any:
         return _numeric(item, spec, where)
     if name in draws(cls):
         return _loose(item, where, draws(cls)[name].unit)
+    metadata = {field.name: field.metadata for field in dataclasses.fields(cls)}
+    if "unit" in metadata[name]:
+        return _loose(item, where, metadata[name]["unit"])
     if isinstance(item, dict):
         return _value(item, where, _declared(cls, name))
     return _loose(item, where, None)
@@ -151,7 +154,7 @@ def _field(cls: type[Value], name: str, item: Any, where: str) -> Any:
 
 def _declared(cls: type[Value], name: str) -> type | None:
     hint = typing.get_type_hints(cls).get(name)
-    return hint if isinstance(hint, type) and issubclass(hint, Value) and dataclasses.fields(hint) else None  # pyright: ignore[reportArgumentType]
+    return hint if isinstance(hint, type) and issubclass(hint, Value) and dataclasses.fields(hint) else None
 
 
 def _loose(item: Any, where: str, unit: str | None) -> Any:
@@ -164,7 +167,9 @@ def _loose(item: Any, where: str, unit: str | None) -> Any:
 
 def _numeric(item: Any, spec: Param, where: str) -> Any:
     if isinstance(item, dict) and "data" in item and "type" not in item:
-        dtype = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16}.get(item.get("dtype"))
+        dtype = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16}.get(
+            str(item.get("dtype"))
+        )
         if dtype is None:
             raise ValueError(f"expected dtype float16, float32 or float64 at {where}, got {item.get('dtype')!r}")
         numbers = torch.tensor(_strings(item["data"], spec.unit, where), dtype=dtype)

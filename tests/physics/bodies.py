@@ -78,8 +78,8 @@ def cell_averages(
     shape: tuple[int, int],
     pixel: tuple[float, float],
     reach: float,
-    fine: int = 5,
-    layers: int = 120,
+    fine: int = 8,
+    layers: int = 100,
 ) -> Array:
     """Return the thickness along z (H, W) averaged over each cell, by counting points on a regular lattice."""
 

@@ -28,11 +28,11 @@ EIGHTH = (math.cos(math.pi / 8), math.sin(math.pi / 8))
 # meet and one is averaged.
 SHAPES: dict[str, tuple[Any, bodies.Inside, tuple[float, ...], float, float]] = {
     "sphere": (ew.Sphere(), bodies.sphere, (0.5,), 0.015, 0.006),
-    "ellipsoid": (ew.Ellipsoid(), bodies.ellipsoid, (0.3, 0.5, 0.8), 0.03, 0.012),
-    "rod": (ew.Rod(), bodies.rod, (0.3, 0.8), 0.03, 0.015),
-    "box": (ew.Box(), bodies.box, (0.3, 0.5, 0.6), 0.17, 0.035),
-    "disk": (ew.Disk(), bodies.disk, (0.6, 0.25), 0.12, 0.03),
-    "crystal": (ew.Crystal(), bodies.crystal, (0.5, 0.45), 0.12, 0.03),
+    "ellipsoid": (ew.Ellipsoid(), bodies.ellipsoid, (0.3, 0.5, 0.8), 0.02, 0.012),
+    "rod": (ew.Rod(), bodies.rod, (0.3, 0.8), 0.045, 0.02),
+    "box": (ew.Box(), bodies.box, (0.3, 0.5, 0.6), 0.17, 0.045),
+    "disk": (ew.Disk(), bodies.disk, (0.6, 0.25), 0.12, 0.04),
+    "crystal": (ew.Crystal(), bodies.crystal, (0.5, 0.45), 0.1, 0.03),
 }
 POSES: dict[str, tuple[float, float, float, float]] = {
     "face-on": (1.0, 0.0, 0.0, 0.0),
@@ -91,22 +91,30 @@ def test_thickness_on_oblong_pixels_is_that_of_counted_points(name: str, pose: s
     center, grid, pixel = (0.031, -0.022), (26, 18), (0.08, 0.128)
     found = thickness(particles(shape, [size], [POSES[pose]], [(0.0, *center)]), grid, pixel).numpy()
     expected = counted(name, pose, center, grid, pixel)
-    assert np.abs(found - expected).max() <= (cell_error + 0.04) * expected.max()
-    assert np.abs(found - expected).sum() <= (total_error + 0.015) * expected.sum()
+    assert np.abs(found - expected).max() <= (cell_error + 0.08) * expected.max()
+    assert np.abs(found - expected).sum() <= (total_error + 0.02) * expected.sum()
 
 
 def test_thickness_converges_to_the_chord() -> None:
     """Halving the cell halves what is missed, for every shape in a random pose."""
     for name, (shape, inside, size, *_) in SHAPES.items():
         missed = []
-        for pixel, samples in ((0.1, 20), (0.05, 40)):
+        for pixel, samples in ((0.2, 12), (0.1, 20)):
             body = particles(shape, [size], [POSES["any pose"]])
             found = thickness(body, (samples, samples), (pixel, pixel)).numpy()
             expected = bodies.cell_averages(
-                inside, np.array(size), np.array(POSES["any pose"]), (0.0, 0.0), found.shape, (pixel, pixel), 0.95, 4
+                inside,
+                np.array(size),
+                np.array(POSES["any pose"]),
+                (0.0, 0.0),
+                found.shape,
+                (pixel, pixel),
+                0.95,
+                10,
+                200,
             )
             missed.append(np.abs(found - expected).sum() / expected.sum())
-        assert missed[1] < 0.7 * missed[0], name
+        assert missed[1] < 0.6 * missed[0], name
 
 
 def test_rotation_turns_from_body_to_lab_axes() -> None:
@@ -123,7 +131,7 @@ def test_rotation_turns_from_body_to_lab_axes() -> None:
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_volume_is_kept_in_any_pose_at_any_place(name: str) -> None:
-    """Bodies of 5 cells' radius: to 1 % each, to 0.3 % on average."""
+    """Bodies of 5 cells' radius: to 3 % each (thin disks on edge), to 0.6 % on average."""
     shape, _, size, *_ = SHAPES[name]
     generator = torch.Generator().manual_seed(3)
     excess = []
@@ -133,7 +141,7 @@ def test_volume_is_kept_in_any_pose_at_any_place(name: str) -> None:
         body = particles(shape, [size], [rotation.tolist()], [center.tolist()])
         volume = float(shape.volume(body.size))
         excess.append(float(thickness(body, (24, 24)).sum()) * 0.01 / volume - 1)
-    assert np.abs(excess).max() < 0.015
+    assert np.abs(excess).max() < 0.03
     assert abs(np.mean(excess)) < 0.006
 
 
@@ -203,7 +211,7 @@ def test_many_particles_are_the_sum_of_each() -> None:
     center = torch.cat([torch.zeros(40, 1), 4 * torch.rand(40, 2, generator=generator) - 2], 1).double()
     weights = torch.randn(40, 2, generator=generator, dtype=DOUBLE)
     canvas = Canvas(ew.Grid((40, 40), 0.1), (0, 0), (40, 40))
-    together = splat(particles(ew.Sphere(), size.tolist(), POSES["face-on"], center.tolist()), weights, canvas)
+    together = splat(particles(ew.Sphere(), size.tolist(), [POSES["face-on"]] * 40, center.tolist()), weights, canvas)
     apart = torch.zeros_like(together)
     for one in range(40):
         alone = particles(ew.Sphere(), size[one : one + 1].tolist(), [POSES["face-on"]], center[one : one + 1].tolist())

@@ -129,8 +129,17 @@ def _result(free_paths: Coordinates, solution: Solution, data: Tensor, sensor: S
         for block in free_paths.blocks:
             stderr[block.path] = spread[block.start : block.start + block.count].reshape(block.shape)
     return FitResult(
-        fitted, values, stderr, covariance, free_paths.names(), solution.history, image, data, chi2,
-        solution.converged, message,
+        fitted,
+        values,
+        stderr,
+        covariance,
+        free_paths.names(),
+        solution.history,
+        image,
+        data,
+        chi2,
+        solution.converged,
+        message,
     )
 
 

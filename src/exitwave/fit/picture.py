@@ -18,8 +18,10 @@ def draw(result: FitResult, path: Path) -> Path:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("pictures need matplotlib; install exitwave[plot]") from None
-    data, model = (np.asarray(image.detach().cpu()).reshape(-1, *image.shape[-2:]).mean(0) for image in
-                   (result.target, result.image))
+    data, model = (
+        np.asarray(image.detach().cpu()).reshape(-1, *image.shape[-2:]).mean(0)
+        for image in (result.target, result.image)
+    )
     residual = data - model
     dy, dx = result.scene.grid.spacing
     height, width = data.shape

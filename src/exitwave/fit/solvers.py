@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,13 +57,17 @@ def levenberg_marquardt(residual: Residual, split: Split, vector: Tensor, steps:
     """
     value, slope = jacobian(residual, split(vector))
     loss = float(value @ value) / 2
+    if not math.isfinite(loss):
+        raise ValueError(
+            "the fit must start from a finite image, got NaN or infinity; move the start inside its ranges"
+        )
     history = [loss / len(value)]
     damping, growth = 0.1, 2.0
     stalled = False
     for _ in range(steps):
         normal, gradient = slope.T @ slope, slope.T @ value
         scale = normal.diagonal().clamp(min=1e-12 * float(normal.diagonal().max().clamp(min=1e-300)))
-        accepted = False
+        accepted, trial, new_loss = False, vector, loss
         while damping < 1e12:
             step = -torch.linalg.solve(normal + damping * torch.diag(scale), gradient)
             predicted = float(-(gradient @ step) - 0.5 * step @ normal @ step)
@@ -118,7 +123,7 @@ def first_order(
     converged = False
     for _ in range(steps):
         loss = float(optimiser.step(closure))  # pyright: ignore[reportArgumentType]
-        if not loss == loss or loss == float("inf"):
+        if not math.isfinite(loss):
             return Solution(best, history, None, False, f"stopped at step {len(history)}: the loss is not finite")
         history.append(loss)
         if loss < best_loss:

@@ -99,7 +99,7 @@ def _plane(specimen: Specimen, like: Tensor, medium: Tensor, wavelength: Tensor,
     height = torch.cat(heights)
     plane = height.mean()
     with torch.no_grad():
-        depth = float((wavelength.min().to(like) * medium.min() / na.to(like) ** 2))
+        depth = float(wavelength.min().to(like) * medium.min() / na.to(like) ** 2)
         farthest = float((height - plane).abs().max())
     if farthest > depth:
         raise ValueError(

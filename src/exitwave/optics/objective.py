@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import scipy.fft
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from exitwave.field import Source, Wave
+from exitwave.grid import fast_length
 from exitwave.model import Quantity, Value, param
 from exitwave.optics.zernike import zernike
 
@@ -52,7 +52,8 @@ class Objective(Value):
     def pupil(self, fy: Tensor, fx: Tensor, step: tuple[float, float], wave: Wave, colour: int) -> Tensor:
         """Return the complex pupil at frequencies fy (n, 1), fx (1, m) in 1/um; its rim is one frequency step soft.
 
-        The soft rim stands for the share of a frequency cell that lies inside; it makes the image differentiable in `na`.
+        The soft rim stands for the share of a frequency cell that lies inside; it makes the image differentiable in
+        `na`.
         """
         like = wave.medium
         wavelength, medium = wave.wavelength[colour], wave.medium[colour]
@@ -141,7 +142,7 @@ class _Window:
             count = min(2 * math.ceil(radius / self.step[axis]) + 3, shape[axis])
             start = round(-float(self.direction[axis].detach()) / self.step[axis]) - count // 2
             axes.append(torch.arange(start, start + count, device=wave.medium.device))
-            sizes.append(scipy.fft.next_fast_len(2 * count))
+            sizes.append(fast_length(2 * count))
         (self.rows, self.columns), self.shape, self.size = (
             [a % n for a, n in zip(axes, shape, strict=True)],
             shape,

@@ -20,8 +20,11 @@ Maps = tuple[Tensor, Tensor | None, Tensor | None]
 
 @singledispatch
 def deposit(part: object, specimen: Specimen, canvas: Canvas, like: Tensor) -> Maps:
-    """Return the maps (H, W) that `part` adds: optical path difference at the sodium D line and absorbance, and the
-    path difference per (1/lambda^2 - 1/0.5893^2); micrometres, 1, um^3. None where a map is zero everywhere."""
+    """Return the maps (H, W) that `part` adds to the light's path and absorbance; None where a map is zero everywhere.
+
+    In order: optical path difference at the sodium D line (micrometres), absorbance (1), and path difference per
+    (1/lambda^2 - 1/0.5893^2), in cubic micrometres.
+    """
     raise TypeError(
         f"expected particles or films in transmitted light, got {type(part).__name__}; if it is a population of a "
         "recipe, draw it with sample(scene, Key(seed)) first"

@@ -48,13 +48,15 @@ def splat(particles: Particles, weights: Tensor, canvas: Canvas) -> Tensor:
     inputs = (rows, scale, position, weights)
     if work <= _TAPE or not any(tensor.requires_grad for tensor in inputs):
         return _accumulate(plan, *inputs)
-    return _Recomputed.apply(plan, *inputs)  # pyright: ignore[reportReturnType]
+    return _Recomputed.apply(plan, *inputs)
 
 
 Plan = tuple[Shape, list[tuple[Tensor, tuple[int, int]]], tuple[int, int], tuple[float, float]]
 
 
-def _groups(particles: Particles, position: Tensor, canvas: Canvas, cell: float) -> list[tuple[Tensor, tuple[int, int]]]:
+def _groups(
+    particles: Particles, position: Tensor, canvas: Canvas, cell: float
+) -> list[tuple[Tensor, tuple[int, int]]]:
     """Return the particles of every patch size (indices, (rows, columns)); those off the canvas are left out."""
     height, width = canvas.grid.shape
     with torch.no_grad():
@@ -90,7 +92,9 @@ def _chunks(plan: Plan) -> Iterator[tuple[Tensor, tuple[int, int]]]:
             yield part, patch
 
 
-def _patches(plan: Plan, patch: tuple[int, int], rows: Tensor, scale: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+def _patches(
+    plan: Plan, patch: tuple[int, int], rows: Tensor, scale: Tensor, position: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return chords (n, rows, columns) and the flat canvas sample that each falls on; H W where it falls outside."""
     shape, _, (height, width), (dy, dx) = plan
     whole = patch == (height, width)
@@ -100,7 +104,9 @@ def _patches(plan: Plan, patch: tuple[int, int], rows: Tensor, scale: Tensor, po
     left = torch.zeros_like(cx) if whole else torch.round(cx.detach()) - patch[1] // 2
     row = top + torch.arange(patch[0], dtype=position.dtype, device=position.device)
     column = left + torch.arange(patch[1], dtype=position.dtype, device=position.device)
-    chords = thickness(shape, rows, scale, ((row - cy) * dy)[:, :, None], ((column - cx) * dx)[:, None, :], (dy * dx) ** 0.5)
+    chords = thickness(
+        shape, rows, scale, ((row - cy) * dy)[:, :, None], ((column - cx) * dx)[:, None, :], (dy * dx) ** 0.5
+    )
     row, column = row.long(), column.long()
     inside_y, inside_x = (row >= 0) & (row < height), (column >= 0) & (column < width)
     flat = row[:, :, None] * width + column[:, None, :]
@@ -131,7 +137,6 @@ class _Recomputed(torch.autograd.Function):
         return _accumulate(plan, *inputs)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
         plan: Plan = ctx.plan
         inputs: tuple[Tensor, ...] = ctx.saved_tensors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,8 +60,9 @@ class Camera(Value):
         gain = float(self.em_gain)
         if gain > 1:
             # n electrons leave the register as a sum of n exponentials of mean `gain`.
-            many = torch._standard_gamma(drawn.clamp(min=1e-3), generator=generator) * gain
-            drawn = torch.where(drawn > 0, many, drawn)
+            seed = int(torch.randint(2**62, (), generator=generator, device=home))
+            many = np.random.default_rng(seed).standard_gamma(drawn.double().cpu().numpy())
+            drawn = torch.from_numpy(many).to(drawn) * gain
         noise = torch.randn(drawn.shape, generator=generator, dtype=drawn.dtype, device=home)
         counts = self._counts(drawn.to(electrons) + self.read_noise.to(electrons) * noise.to(electrons))
         return torch.round(counts).clamp(0, self.white)

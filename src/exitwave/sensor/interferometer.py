@@ -45,4 +45,3 @@ class Interferometer(Value):
     def variance(self, image: Tensor) -> Tensor:
         """Return the variance (rad^2) of every pixel."""
         return torch.full_like(image, max(float(self.noise), 1e-6) ** 2)
-

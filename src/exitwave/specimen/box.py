@@ -66,22 +66,18 @@ class Box(Value):
         return entry, leave
 
     def edge(self, rows: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        distance = outward_y = outward_x = None
+        sides = []
         for edge in range(9, 12):
             normal_y, normal_x, width = (rows[:, column, None, None] for column in range(edge, 18, 3))
             height = normal_y * y + normal_x * x
-            inside = width - height.abs()
             side = torch.sign(height)
-            if distance is None:
-                distance, outward_y, outward_x = inside, side * normal_y, side * normal_x
-            else:
-                nearer = inside < distance
-                distance = torch.minimum(inside, distance)
-                outward_y = torch.where(nearer, side * normal_y, outward_y)
-                outward_x = torch.where(nearer, side * normal_x, outward_x)
-        assert distance is not None
-        assert outward_y is not None
-        assert outward_x is not None
+            sides.append((width - height.abs(), side * normal_y, side * normal_x))
+        distance, outward_y, outward_x = sides[0]
+        for inside, normal_y, normal_x in sides[1:]:
+            nearer = inside < distance
+            distance = torch.minimum(inside, distance)
+            outward_y = torch.where(nearer, normal_y, outward_y)
+            outward_x = torch.where(nearer, normal_x, outward_x)
         return distance, outward_y, outward_x
 
     def reach(self, size: Tensor, axes: Tensor) -> Tensor:

@@ -107,9 +107,9 @@ def _relax(
         touching = deep > 0
         if not touching.any() or deep.max() < 0.01 * radius.min():
             break
-        first, second, s, t, gap, distance, deep = (
-            array[touching] for array in (first, second, s, t, gap, distance, deep)
-        )
+        pairs, s, t, gap = pairs[touching], s[touching], t[touching], gap[touching]
+        distance, deep = distance[touching], deep[touching]
+        first, second = pairs.T
         # Coinciding axes have no direction to part in: take one across.
         across = np.stack([along[first, 1], -along[first, 0]], -1) * random.choice([-1.0, 1.0], len(first))[:, None]
         normal = np.where(distance[:, None] > 1e-9, gap / np.maximum(distance, 1e-9)[:, None], across)

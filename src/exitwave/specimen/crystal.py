@@ -126,7 +126,7 @@ class Crystal(Value):
         upper = torch.where(normals[:, :, 0] >= 0, 1.0, -1.0).to(distance.dtype)
         up = (normals[:, :, 0] * upper).clamp(min=1e-4)
         corners = self.vertices(size * enlarge) @ axes.transpose(1, 2)
-        lines = silhouette_lines(normals, distance, corners, *ends_of(self._faces()[0]))
+        lines = silhouette_lines(normals, distance, corners, ends_of(self._faces()[0]))
         # A face bounds the chord from one side only: from the other it stands infinitely far away.
         excess = ridge_excess(0.25, cell**2 / distance.mean(-1) ** 2)
         rows = [normals[:, :, 1] / up, normals[:, :, 2] / up, distance / up, _FAR * (1 - upper), _FAR * (1 + upper)]
@@ -173,38 +173,26 @@ class Crystal(Value):
         return smallest_rectangle(lambda along: self.support(size, axes, along), edges)
 
 
-def silhouette_lines(
-    normals: Tensor, distance: Tensor, corners: Tensor, pair_ends: Tensor, face_ends: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def silhouette_lines(normals: Tensor, distance: Tensor, corners: Tensor, ends: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the F lines (normal y, normal x, width), each (N, F), that bound the silhouette.
 
     Eliminating z from a face that points up and one that points down leaves a line in the (y, x) plane (Fourier and
-    Motzkin); those that hold an edge of the silhouette are the ones that touch two of its corners: corners where both
-    faces meet (`pair_ends`), or corners of an upright face (`face_ends`). All the others hold too, so that a spare one
-    in the list does no harm.
+    Motzkin); those that hold an edge of the silhouette are the ones that touch two of its corners, where both faces
+    meet (`ends`). All the others hold too, so that a spare one in the list does no harm.
     """
     count = normals.shape[1]
     first, second = torch.triu_indices(count, count, offset=1, device=normals.device)
     up_i, up_j = normals[:, first, 0], normals[:, second, 0]
-    pair_y = up_j.abs() * normals[:, first, 1] + up_i.abs() * normals[:, second, 1]
-    pair_x = up_j.abs() * normals[:, first, 2] + up_i.abs() * normals[:, second, 2]
-    pair_w = up_j.abs() * distance[:, first] + up_i.abs() * distance[:, second]
-    line_y = torch.cat([pair_y, normals[:, :, 1]], 1)
-    line_x = torch.cat([pair_x, normals[:, :, 2]], 1)
-    width = torch.cat([pair_w, distance], 1)
+    line_y = up_j.abs() * normals[:, first, 1] + up_i.abs() * normals[:, second, 1]
+    line_x = up_j.abs() * normals[:, first, 2] + up_i.abs() * normals[:, second, 2]
+    width = up_j.abs() * distance[:, first] + up_i.abs() * distance[:, second]
     length = torch.sqrt((line_y**2 + line_x**2).clamp(min=1e-20))
     line_y, line_x, width = line_y / length, line_x / length, width / length
     with torch.no_grad():
-        upright = normals[:, :, 0].abs() < 1e-5
-        bounds = torch.cat([(up_i * up_j < 0) & (length[:, : len(first)] > 1e-6), upright], 1)
-        extents = [
-            _extents(lines_y, lines_x, corners, ends.to(corners.device))
-            for lines_y, lines_x, ends in (
-                (line_y[:, : len(first)], line_x[:, : len(first)], pair_ends),
-                (line_y[:, len(first) :], line_x[:, len(first) :], face_ends),
-            )
-        ]
-        touched = torch.cat(extents, 1).masked_fill(~bounds, -2 * _FAR)
+        # An upright face counts as one that points up: every edge of the silhouette is then that of one pair, and no
+        # line comes twice and takes the place of another. Two upright faces leave nothing.
+        bounds = ((up_i >= 0) != (up_j >= 0)) & (length > 1e-6)
+        touched = _extents(line_y, line_x, corners, ends.to(corners.device)).masked_fill(~bounds, -2 * _FAR)
         chosen = touched.topk(count, dim=1).indices
         valid = touched.gather(1, chosen) > -1.5 * _FAR
     width = torch.where(valid, width.gather(1, chosen), torch.full_like(distance, _FAR))

@@ -102,9 +102,9 @@ class Disk(Value):
         along, minor, drawn_out = self._silhouette(size, axes)
         across = torch.stack([along[:, 1], -along[:, 0]], -1)
         angle = (torch.arange(vertices // 2, dtype=size.dtype) / (vertices // 2 - 1) - 0.5) * math.pi
-        l = minor[:, None] * torch.cos(angle) + drawn_out[:, None]
-        m = size[:, :1] * torch.sin(angle)
-        half = l[:, :, None] * along[:, None] + m[:, :, None] * across[:, None]
+        forward = minor[:, None] * torch.cos(angle) + drawn_out[:, None]
+        aside = size[:, :1] * torch.sin(angle)
+        half = forward[:, :, None] * along[:, None] + aside[:, :, None] * across[:, None]
         return list(torch.cat([half, -half], 1))
 
     def oriented_box(self, size: Tensor, axes: Tensor) -> Tensor:

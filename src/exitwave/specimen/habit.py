@@ -76,18 +76,14 @@ def triples_of(normals: tuple[tuple[float, ...], ...]) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=64)
-def ends_of(normals: tuple[tuple[float, ...], ...]) -> tuple[Tensor, Tensor]:
-    """Return the triples that hold both faces of every pair (P, M), and every single face (F, K); -1 fills up rows."""
+def ends_of(normals: tuple[tuple[float, ...], ...]) -> Tensor:
+    """Return the triples that hold both faces of every pair (P, M); -1 fills up rows."""
     triples = triples_of(normals)[0].numpy()
     holds = (triples[:, :, None] == np.arange(len(normals))).any(1).T  # (faces, triples)
     first, second = np.triu_indices(len(normals), 1)
-
-    def table(rows: np.ndarray) -> Tensor:
-        longest = max(1, rows.sum(1).max())
-        order = np.argsort(~rows, axis=1, kind="stable")[:, :longest]
-        return torch.from_numpy(np.where(np.take_along_axis(rows, order, 1), order, -1))
-
-    return table(holds[first] & holds[second]), table(holds)
+    rows = holds[first] & holds[second]
+    order = np.argsort(~rows, axis=1, kind="stable")[:, : max(1, rows.sum(1).max())]
+    return torch.from_numpy(np.where(np.take_along_axis(rows, order, 1), order, -1))
 
 
 @lru_cache(maxsize=64)

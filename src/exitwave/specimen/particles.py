@@ -25,7 +25,7 @@ class Particles(Value):
 
     shape: Shape
     center: Quantity = param("um", dims=("N", 3), doc="centres (z, y, x)")
-    size: Quantity = param("um", low=0.0, exclusive=True, dims=("N", "k"), doc="sizes, one column per degree of freedom")
+    size: Quantity = param("um", low=0.0, exclusive=True, dims=("N", "k"), doc="lengths, one per degree of freedom")
     index: Quantity = param("1", low=0.5, high=5.0, dims=("N",), doc="refractive index at 0.5893 um")
     rotation: Quantity = param("1", low=-1e3, high=1e3, dims=("N", 4), default=None, doc="quaternions (w, x, y, z)")
     absorption: Quantity = param("1/um", low=0.0, dims=("N",), default=None, doc="absorption of the irradiance")

@@ -1,0 +1,57 @@
+"""`exitwave info` and `exitwave recipes`: what there is, and what can be set."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from exitwave.model import Value
+
+
+def info(
+    recipe: Annotated[
+        str,
+        typer.Argument(help="A recipe's name, the path of a TOML file, or a preset such as brightfield."),
+    ],
+) -> None:
+    """List every field of a recipe or preset: path, value or prior, unit, allowed range, meaning.
+
+    The paths are those of --set and --free.
+    """
+    from exitwave.cli.listing import listed, shown
+    from exitwave.cli.report import table
+
+    value, prefix = _named(recipe)
+    rows = [(entry.path, shown(entry.value), entry.unit, entry.range, entry.meaning) for entry in listed(value, prefix)]
+    table(("path", "value", "unit", "range", "meaning"), rows)
+
+
+def recipes() -> None:
+    """List the recipes of the package."""
+    from exitwave.cli.report import table
+    from exitwave.data import recipes as known
+
+    table(("recipe", "description"), list(known().items()))
+
+
+def _named(name: str) -> tuple[Value, str]:
+    """Return the recipe or preset of that name, and what its paths begin with."""
+    from exitwave import data, presets
+
+    microscopes = {
+        key: function
+        for key, function in inspect.getmembers(presets, inspect.isfunction)
+        if function.__module__ == presets.__name__ and not key.startswith("_")
+    }
+    if name in microscopes:
+        return microscopes[name](), "microscope."
+    known = (*data.recipes(), *microscopes)
+    if not name.endswith(".toml") and name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        remedy = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}; or pass the path of a TOML file"
+        raise ValueError(f"unknown recipe or preset '{name}'; {remedy}")
+    return data.recipe(name), ""
