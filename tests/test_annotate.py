@@ -14,6 +14,7 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 import exitwave as ew
 from exitwave.annotate import Truth, annotate
 from exitwave.raster import silhouette
+from exitwave.raster.splat import SIZES
 from exitwave.specimen import Shape
 from exitwave.specimen.shapes import axes_of
 
@@ -397,7 +398,7 @@ def test_silhouettes_far_beyond_the_image_are_counted_in_proportion(monkeypatch:
     # 2500 pixels across; with patches of at most 256 the rest is counted on every 10th row and column.
     bead = ew.Particles(ew.Sphere(), [[0, 0, 0]], [[125.0]], [1.5])
     exact = annotate(scene(bead))
-    monkeypatch.setattr(silhouette, "_SIDES", silhouette.SIZES)
+    monkeypatch.setattr(silhouette, "_SIDES", SIZES)
     counted = annotate(scene(bead))
     assert exact.area[0] == counted.area[0] == 96 * 128
     assert exact.amodal_area[0] == pytest.approx(math.pi * 1250**2, rel=1e-4)

@@ -123,7 +123,7 @@ def annotate(scene: Scene) -> Truth:
     >>> import exitwave as ew
     >>> bead = ew.Particles(ew.Sphere(), center=[[0, 0, 0], [5, 1, 0]], size=[[1.0], [0.5]], index=[1.5, 1.5])
     >>> scene = ew.Scene(ew.Specimen((bead,), medium=1.33), ew.brightfield(na=0.5), ew.Grid((64, 64), 0.1))
-    >>> truth = annotate(scene)
+    >>> truth = ew.annotate(scene)
     >>> truth.boxes[1].round(3)
     array([37., 27., 47., 37.])
     >>> int(truth.ids[38, 32]), float(truth.depth[42, 32])

@@ -15,6 +15,9 @@ from torch.autograd import forward_ad
 
 import exitwave as ew
 
+# torch compiles a table of its own when it first makes a dual number, and warns about the way it does so.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+
 DOUBLE = torch.float64
 
 SIZES: dict[str, tuple[Any, tuple[tuple[float, ...], ...]]] = {
@@ -104,7 +107,8 @@ SCENES: dict[str, Callable[[str], ew.Scene]] = {
     "interferometer": interferometer,
     "maps": maps,
 }
-CASES = [("camera", name) for name in SIZES] + [(scene, "rod") for scene in ("laser", "interferometer", "maps")]
+# Every scene with rods, and the other shapes' own parameters by way of the cheapest one.
+CASES = [(scene, "rod") for scene in SCENES] + [("laser", name) for name in SIZES if name != "rod"]
 
 
 def double(scene: ew.Scene) -> ew.Scene:
@@ -123,7 +127,7 @@ def test_every_parameter_passes_gradcheck(scene_name: str, shape: str) -> None:
     weights = probes(scene)
     for path in ew.paths(scene):
         value = ew.get(scene, path)
-        if value.numel() == 0:
+        if value.numel() == 0 or (shape != "rod" and not path.startswith("specimen.parts.0")):
             continue
 
         def signal(new: Tensor, path: str = path) -> Tensor:
@@ -133,12 +137,16 @@ def test_every_parameter_passes_gradcheck(scene_name: str, shape: str) -> None:
         start = value.clone().requires_grad_()
         # Steps far below the half widths of kinks; tolerances far above what double precision leaves of them.
         assert torch.autograd.gradcheck(signal, (start,), eps=1e-6, atol=1e-5, rtol=1e-4), path
-        (gradient,) = torch.autograd.grad(signal(start)[0], start, materialize_grads=True)
-        moves = bool(gradient.abs().max() > 1e-9)
+        strength = signal(start)[0]
+        moves = strength.requires_grad
+        if moves:
+            (gradient,) = torch.autograd.grad(strength, start, materialize_grads=True)
+            moves = bool(gradient.abs().max() > 1e-9)
         inert = path in INERT or (shape == "sphere" and path.endswith("rotation"))
         # With one wavelength the spectrum and the response are normalised away.
-        inert = inert or (scene_name != "camera" and path.endswith(("spectrum", "response")))
-        assert moves != inert, (path, float(gradient.abs().max()))
+        alone = scene_name in ("laser", "interferometer")
+        inert = inert or (alone and path.endswith(("spectrum", "response")))
+        assert moves != inert, path
 
 
 @pytest.mark.parametrize(("scene_name", "shape"), CASES)
@@ -184,7 +192,7 @@ def test_gradient_by_position_is_the_images_shift() -> None:
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(center, along_x)
         moved = forward_ad.unpack_dual(ew.render(ew.substitute(scene, {"specimen.parts.0.center": dual}))).tangent
-    image = ew.render(scene)
+    image, moved = ew.render(scene)[0], None if moved is None else moved[0]
     slope = (8 * (image[:, 3:-1] - image[:, 1:-3]) - (image[:, 4:] - image[:, :-4])) / (12 * 0.1)
     assert moved is not None
     assert float((moved[:, 2:-2] + slope).abs().max()) < 0.05 * float(slope.abs().max())
@@ -204,7 +212,7 @@ def test_gradient_by_size_is_the_rim() -> None:
             scene.specimen, _canvas(scene.grid), torch.tensor([1.0]), torch.tensor(0.1)
         ).opd
         (slope,) = torch.autograd.grad(phase.sum() * 0.01 / 1e-6, radius)
-        assert float(slope) == pytest.approx(4 * torch.pi * float(radius) ** 2, rel=0.01)
+        assert float(slope) == pytest.approx(4 * torch.pi * float(radius.detach()) ** 2, rel=0.01)
 
 
 def _canvas(grid: ew.Grid) -> Any:

@@ -103,41 +103,76 @@ def levenberg_marquardt(residual: Residual, split: Split, vector: Tensor, steps:
 def first_order(
     residual: Residual, split: Split, vector: Tensor, steps: int, tolerance: float, method: str
 ) -> Solution:
-    """Minimise half the mean squared residual by Adam or L-BFGS, for more parameters than a Jacobian should have."""
-    point = vector.clone().requires_grad_()
-    best, best_loss = vector.clone(), float("inf")
+    """Minimise half the mean squared residual by Adam or L-BFGS, for more parameters than a Jacobian should have.
+
+    The pieces are scaled to equal curvature, so that an index and a position take comparable steps. Adam's rate falls
+    to zero along a cosine.
+    """
+    scale, loss = _scales(residual, split, vector)
+    moved = torch.zeros_like(vector, requires_grad=True)
+    best, best_loss = vector.clone(), math.inf
     history: list[float] = []
-    optimiser = (
-        torch.optim.LBFGS([point], max_iter=1, history_size=20, line_search_fn="strong_wolfe")
-        if method == "lbfgs"
-        else torch.optim.Adam([point], lr=0.02)
-    )
+    if method == "lbfgs":
+        optimiser: torch.optim.Optimizer = torch.optim.LBFGS(
+            [moved], max_iter=1, history_size=20, line_search_fn="strong_wolfe"
+        )
+    else:
+        # The start is about sqrt(2 loss) units of curvature away.
+        optimiser = torch.optim.Adam([moved], lr=0.05 * math.sqrt(2 * loss))
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        value = residual(split(point))
-        loss = (value @ value) / (2 * len(value))
-        loss.backward()
-        return loss
+        value = residual(split(vector + scale * moved))
+        mean = (value @ value) / (2 * len(value))
+        mean.backward()
+        return mean
 
     converged = False
-    for _ in range(steps):
-        loss = float(optimiser.step(closure))  # pyright: ignore[reportArgumentType]
-        if not math.isfinite(loss):
+    for step in range(steps):
+        if method == "adam":
+            optimiser.param_groups[0]["lr"] = 0.05 * math.sqrt(2 * loss) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        point = vector + scale * moved.detach()
+        now = torch.as_tensor(optimiser.step(closure)).item()  # pyright: ignore[reportArgumentType]
+        if not math.isfinite(now):
             return Solution(best, history, None, False, f"stopped at step {len(history)}: the loss is not finite")
-        history.append(loss)
-        if loss < best_loss:
-            best, best_loss = point.detach().clone(), loss
-        # Adam wanders: judge it over twenty steps.
-        back = 20 if method == "adam" else 3
-        if len(history) > back and history[-1 - back] - min(history[-back:]) <= tolerance * history[-1 - back]:
+        history.append(now)
+        if now < best_loss:
+            best, best_loss = point, now
+        # L-BFGS descends; Adam wanders, and its falling rate ends it.
+        if method == "lbfgs" and len(history) > 3 and history[-4] - min(history[-3:]) <= tolerance * history[-4]:
             converged = True
             break
     with torch.no_grad():
+        point = vector + scale * moved
         value = residual(split(point))
     final = float(value @ value) / (2 * len(value))
     if final <= best_loss:
-        best = point.detach().clone()
-        history.append(final)
-    message = f"converged after {len(history)} steps" if converged else f"stopped after {steps} steps: not converged"
+        best = point.detach()
+    history.append(final)
+    converged = converged or (method == "adam" and history[-2] - final <= max(tolerance, 1e-3) * history[-2])
+    message = f"converged after {len(history) - 1} steps" if converged else f"stopped after {steps} steps: not converged"
     return Solution(best, history, None, converged, message)
+
+
+def _scales(residual: Residual, split: Split, vector: Tensor) -> tuple[Tensor, float]:
+    """Return per number the step that changes the residual by 1 RMS, one value a piece, and the loss at the start.
+
+    The mean curvature of a piece is that along a random direction of signs (Hutchinson, Commun. Stat. 19, 433, 1990).
+    """
+    pieces = split(vector)
+    generator = torch.Generator().manual_seed(0)
+    scales, loss = [], 0.0
+    for moving, piece in enumerate(pieces):
+        signs = torch.randint(0, 2, piece.shape, generator=generator).to(piece) * 2 - 1
+        with forward_ad.dual_level(), torch.no_grad():
+            dual = [forward_ad.make_dual(piece, signs) if n == moving else p for n, p in enumerate(pieces)]
+            value, slope = forward_ad.unpack_dual(residual(dual))
+            loss = float(value @ value) / (2 * len(value))
+            curvature = 0.0 if slope is None else float(slope @ slope) / (len(value) * len(piece))
+        scales.append(torch.full_like(piece, 1 / math.sqrt(curvature) if curvature > 0 else 1.0))
+    if not math.isfinite(loss):
+        raise ValueError(_NOT_FINITE)
+    return torch.cat(scales), loss
+
+
+_NOT_FINITE = "the fit must start from a finite image, got NaN or infinity; move the start inside its ranges"
