@@ -54,11 +54,12 @@ def _judge(path: Path, file: tifffile.TiffFile) -> None:
         raise ValueError(f"expected integers or floats in {path}, got {dtype or 'samples of an odd size'}; convert it")
     planes = max(len(file.pages), math.prod(file.series[0].shape) // math.prod(shape))
     if planes > 1 or len(shape) > 3 or (len(shape) == 3 and page.planarconfig != 1):
-        raise ValueError(f"expected one image in {path}, got {max(planes, shape[0])} planes; save one of them alone")
+        got = planes if planes > 1 else shape[0]
+        raise ValueError(f"expected one image in {path}, got {got} planes; save one of them alone")
     held = file.filehandle.size
-    ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
     short = page.compression == 1 and sum(page.databytecounts) < math.prod(shape) * dtype.itemsize
-    if not ends or short or min(page.databytecounts) < 1 or max(ends) > held:
+    if len(ends) != len(page.dataoffsets) or not ends or short or min(page.databytecounts) < 1 or max(ends) > held:
         raise ValueError(
             f"expected {size} pixels of {dtype} in {path}, got a file of {held:,} bytes that ends before them; "
             "it is truncated: copy it again"

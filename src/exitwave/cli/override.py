@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Sequence
 from typing import Any
@@ -42,27 +41,28 @@ def overridden(scene: Scene, assignments: Sequence[str]) -> Scene:
         return load(tomli_w.dumps(table))
     except (ValueError, TypeError) as error:
         named = assignments[0] if len(assignments) == 1 else f"{assignments[0]} and others"
-        raise type(error)(f"--set {named}: {error}") from None
+        # The text that is read here is nobody's file.
+        raise type(error)(f"--set {named}: {str(error).replace('the recipe.', '')}") from None
 
 
 def located(scene: Value, path: str) -> Any:
     """Return what stands at `path`; where there is nothing, an error with the valid path that is nearest."""
     try:
         return get(scene, path)
-    except KeyError as error:
-        known = [entry.path for entry in listed(scene)]
-        ends = [name for name in known if name.endswith(f".{path}")]
-        near = ends or difflib.get_close_matches(path, known, n=1, cutoff=0.7)
-        if not near:
+    except KeyError:
+        # The model's own message knows the neighbours of one step; a path that lacks its beginning is found here.
+        ends = [entry.path for entry in listed(scene) if entry.path.endswith(f".{path}")]
+        if not ends:
             raise
-        # The model's own message knows the neighbours of the last step only.
-        raise KeyError(f"no field at '{path}' ({error.args[0].partition(';')[0]}); did you mean '{near[0]}'?") from None
+        raise KeyError(f"no field at '{path}'; did you mean '{ends[0]}'?") from None
 
 
 def _item(text: str, old: Any) -> Any:
     try:
         item = tomllib.loads(f"x = {text}")["x"] if "\n" not in text else text
-    except tomllib.TOMLDecodeError:
+    except tomllib.TOMLDecodeError as error:
+        if text[:1] in ("{", "[", '"', "'"):
+            raise ValueError(f"expected a number, a text, or a list or table of TOML, got '{text}': {error}") from None
         item = text
     # A label of digits is a text too.
     return text if isinstance(old, str) and not isinstance(item, str) else item

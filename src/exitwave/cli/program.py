@@ -32,7 +32,7 @@ class _Program(TyperGroup):
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise  # ways to end that typer knows
         except KeyboardInterrupt:
-            print(f"interrupted: {ctx.invoked_subcommand} left nothing half-written", file=sys.stderr)
+            print("interrupted: nothing is half-written; run the same again", file=sys.stderr)
             raise typer.Exit(130) from None
         except _REPORTED as error:
             if ctx.params["debug"]:
