@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from exitwave.grid import Grid
-from exitwave.model import Prior, get, map_tensors, params, paths
+from exitwave.model import map_tensors, params
 from exitwave.raster.silhouette import Bodies, bodies, cover, mask
-from exitwave.scene import Scene
+from exitwave.scene import Scene, require_numbers
 from exitwave.specimen import Film, Particles
 from exitwave.specimen.shapes import smallest_rectangle
 
@@ -134,9 +134,7 @@ def annotate(scene: Scene) -> Truth:
     grid = scene.grid
     if len(grid.shape) != 2:
         raise ValueError(f"annotations need a grid (height, width), got {grid.shape}; drop the depth")
-    for path in paths(scene):
-        if isinstance(get(scene, path), Prior):
-            raise TypeError(f"expected numbers, got a prior at {path}; draw it with sample(scene, Key(seed)) first")
+    require_numbers(scene)
     parts = tuple(part for part in map(annotated, scene.specimen.parts) if part is not None)
     classes = tuple(sorted({part.label for part in parts}))
     class_id = [classes.index(part.label) for part in parts for _ in range(part.count)]

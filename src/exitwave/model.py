@@ -99,7 +99,7 @@ class Param:
             if tensor.is_complex() or tensor.dtype == torch.bool:
                 raise TypeError(f"{name} must be a real number in {self.unit}, got {tensor.dtype}; pass floats")
             tensor = tensor.to(self.dtype)
-        if len(self.dims) == 1 and tensor.ndim == 0:
+        if len(self.dims) == 1 and self.dims != ANY_SHAPE and tensor.ndim == 0:
             tensor = tensor[None]  # a bare number is a list of one
         if self.dims != ANY_SHAPE and len(self.dims) != tensor.ndim:
             raise ValueError(

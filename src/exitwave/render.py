@@ -9,8 +9,7 @@ from torch import Tensor
 
 from exitwave.field import Canvas, Light, Source, Wave
 from exitwave.grid import fast_length
-from exitwave.model import Prior, get, paths
-from exitwave.scene import Illumination, Interaction, Optics, Scene, Sensor
+from exitwave.scene import Illumination, Interaction, Optics, Scene, Sensor, require_numbers
 
 
 def render(scene: Scene, generator: torch.Generator | None = None) -> Tensor:
@@ -53,7 +52,8 @@ def canvas_of(scene: Scene) -> Canvas:
         raise ValueError(f"transmitted light needs a grid (height, width), got {grid.shape}; drop the depth")
     source = scene.microscope.illumination.source()
     specimen = scene.specimen
-    plane = _mean_height(scene)
+    heights = specimen.heights().detach()
+    plane = heights.mean() if len(heights) else torch.zeros(())
     reach = scene.microscope.optics.reach(source, specimen.medium.detach(), plane)
     sizes, corners = [], []
     for n, step in zip(grid.shape, grid.spacing, strict=True):
@@ -75,18 +75,9 @@ def canvas_of(scene: Scene) -> Canvas:
 _LARGEST = 1 << 29
 
 
-def _mean_height(scene: Scene) -> Tensor:
-    heights = [get(scene, path)[:, 0] for path in paths(scene) if path.endswith(".center")]
-    return torch.cat(heights).detach().mean() if heights and sum(map(len, heights)) else torch.zeros(())
-
-
 def _expose(scene: Scene) -> tuple[Wave, Source]:
     """Return the wave that leaves the specimen and the source that lights it."""
-    for path in paths(scene):
-        if isinstance(get(scene, path), Prior):
-            raise TypeError(
-                f"expected numbers, got a prior at {path}; draw a scene with sample(scene, Key(seed)) first"
-            )
+    require_numbers(scene)
     illumination: Illumination = scene.microscope.illumination
     interaction: Interaction = scene.microscope.interaction
     optics: Optics = scene.microscope.optics

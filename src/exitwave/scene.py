@@ -9,7 +9,7 @@ from torch import Tensor
 
 from exitwave.field import Canvas, Light, Source, Wave
 from exitwave.grid import Grid
-from exitwave.model import Value
+from exitwave.model import Prior, Value, get, paths
 from exitwave.optics.objective import Transfer
 from exitwave.specimen import Specimen
 
@@ -90,3 +90,12 @@ class Scene(Value):
                     f"Scene.{name} must be a {kind.__name__}, got {type(getattr(self, name)).__name__}; "
                     "write Scene(specimen, microscope, grid)"
                 )
+
+
+def require_numbers(scene: Scene) -> None:
+    """Raise a one-line error where a prior stands in place of a number."""
+    for path in paths(scene):
+        if isinstance(get(scene, path), Prior):
+            raise TypeError(
+                f"expected numbers, got a prior at {path}; draw a scene with sample(scene, Key(seed)) first"
+            )

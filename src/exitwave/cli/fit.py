@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +22,8 @@ def fit(
     recipe: Recipe,
     image: Annotated[Path, typer.Argument(help="TIFF with one grey image, in the unit of the recipe's sensor.")],
     free: Annotated[
-        list[str], typer.Option(metavar="PATH[,PATH...]", help="What to fit, such as specimen.parts.0.size; repeatable.")
+        list[str],
+        typer.Option(metavar="PATH[,PATH...]", help="What to fit, such as specimen.parts.0.size; repeatable."),
     ],
     bin: Annotated[int, typer.Option(min=1, help="Average N x N pixels of the image first.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder of the results. IMAGE-fit if not given.")] = None,
@@ -54,12 +56,20 @@ def fit(
     pixel = tuple(step * bin for step in start.grid.spacing)
     start = ew.substitute(start, {"grid.shape": data.shape, "grid.pixel": pixel})
     folder = out or Path(f"{image.stem}-fit")
-    # Not after minutes of work: a folder that cannot be written.
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_writable(folder)
     result = ew.fit(start, data, free=paths, method=method, steps=steps)
     _print(result, start)
     note = f"Fitted to {image.name}" + (f", {bin} x {bin} pixels averaged" if bin > 1 else "")
     _write(result, start, folder, note)
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise an error where results could not be written, now and not after minutes of work."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise OSError(f"cannot write into {folder}: {place} is no folder that may be written; choose another --out")
 
 
 def grey(data: np.ndarray, path: Path) -> np.ndarray:

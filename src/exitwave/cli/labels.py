@@ -93,7 +93,9 @@ def _yolo_names(path: Path) -> dict[int, str]:
     sheet = path.parent.parent.parent / "data.yaml"
     if not sheet.is_file():
         return {}
-    return {int(number): name for number, name in re.findall(r'^ +(\d+): *"?([^"\n]*)"? *$', _text(sheet), re.MULTILINE)}
+    return {
+        int(number): name for number, name in re.findall(r'^ +(\d+): *"?([^"\n]*)"? *$', _text(sheet), re.MULTILINE)
+    }
 
 
 def _mask(path: Path, image: Path, shape: tuple[int, int]) -> Labels:

@@ -15,7 +15,9 @@ def show(
     image: Annotated[Path, typer.Argument(help="PNG or TIFF.")],
     label: Annotated[
         Path | None,
-        typer.Argument(help="YOLO or YOLO-OBB text, COCO JSON, or mask of ids. Sought in the image's dataset if not given."),
+        typer.Argument(
+            help="YOLO or YOLO-OBB text, COCO JSON, or mask of ids. Sought in the image's dataset if not given."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="PNG to write. IMAGE-labels.png if not given.")] = None,
 ) -> None:

@@ -96,8 +96,7 @@ def levenberg_marquardt(residual: Residual, split: Split, vector: Tensor, steps:
         if small:
             stalled = True
             break
-    message = f"converged after {len(history) - 1} steps" if stalled else f"stopped after {steps} steps: not converged"
-    return Solution(vector, history, slope, stalled, message)
+    return Solution(vector, history, slope, stalled, _message(history, stalled))
 
 
 def first_order(
@@ -132,7 +131,7 @@ def first_order(
         if method == "adam":
             optimiser.param_groups[0]["lr"] = 0.05 * math.sqrt(2 * loss) * 0.5 * (1 + math.cos(math.pi * step / steps))
         point = vector + scale * moved.detach()
-        now = torch.as_tensor(optimiser.step(closure)).item()  # pyright: ignore[reportArgumentType]
+        now = torch.as_tensor(optimiser.step(closure)).item()
         if not math.isfinite(now):
             return Solution(best, history, None, False, f"stopped at step {len(history)}: the loss is not finite")
         history.append(now)
@@ -150,8 +149,15 @@ def first_order(
         best = point.detach()
     history.append(final)
     converged = converged or (method == "adam" and history[-2] - final <= max(tolerance, 1e-3) * history[-2])
-    message = f"converged after {len(history) - 1} steps" if converged else f"stopped after {steps} steps: not converged"
+    message = (
+        f"converged after {len(history) - 1} steps" if converged else f"stopped after {steps} steps: not converged"
+    )
     return Solution(best, history, None, converged, message)
+
+
+def _message(history: list[float], converged: bool) -> str:
+    steps = len(history) - 1
+    return f"converged after {steps} steps" if converged else f"stopped after {steps} steps: not converged"
 
 
 def _scales(residual: Residual, split: Split, vector: Tensor) -> tuple[Tensor, float]:

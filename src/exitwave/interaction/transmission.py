@@ -11,7 +11,7 @@ from torch import Tensor
 from exitwave.field import Canvas
 from exitwave.model import Value
 from exitwave.raster import deposit
-from exitwave.specimen import Particles, Specimen
+from exitwave.specimen import Specimen
 
 SODIUM = 0.5893
 """Wavelength of the sodium D line in micrometres, where refractive indices are given."""
@@ -93,10 +93,9 @@ def resolved(cycles: Tensor) -> Tensor:
 
 def _plane(specimen: Specimen, like: Tensor, medium: Tensor, wavelength: Tensor, na: Tensor) -> Tensor:
     """Return the mean height of all particles in micrometres; refuse specimens deeper than the depth of field."""
-    heights = [part.center[:, 0] for part in specimen.parts if isinstance(part, Particles) and part.count]
-    if not heights:
+    height = specimen.heights()
+    if not len(height):
         return like.new_zeros(())
-    height = torch.cat(heights)
     plane = height.mean()
     with torch.no_grad():
         depth = float(wavelength.min().to(like) * medium.min() / na.to(like) ** 2)

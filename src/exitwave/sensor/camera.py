@@ -52,6 +52,7 @@ class Camera(Value):
     def read(self, light: Light, generator: torch.Generator | None) -> Tensor:
         """Return counts for relative irradiances; noisy with a generator, expected without."""
         electrons = self._electrons(mix(light, self.response))
+        self._check_maps(electrons)
         if generator is None:
             return self._counts(electrons * self.em_gain.to(electrons))
         # Draws are made where the generator lives, so that a seed means the same on every device.
@@ -66,6 +67,15 @@ class Camera(Value):
         noise = torch.randn(drawn.shape, generator=generator, dtype=drawn.dtype, device=home)
         counts = self._counts(drawn.to(electrons) + self.read_noise.to(electrons) * noise.to(electrons))
         return torch.round(counts).clamp(0, self.white)
+
+    def _check_maps(self, image: Tensor) -> None:
+        for name in ("gain", "offset", "read_noise"):
+            size = tuple(getattr(self, name).shape)
+            if size and size not in (tuple(image.shape), tuple(image.shape[-2:])):
+                want = tuple(image.shape)
+                raise ValueError(
+                    f"Camera.{name} must be one number or a map like the image {want}, got {size}; crop the map"
+                )
 
     @property
     def white(self) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from exitwave.model import Quantity, Value, param
-from exitwave.specimen.particles import Particles
+from exitwave.model import Quantity, Value, get, param, paths
 
 
 class Specimen(Value):
@@ -27,13 +27,22 @@ class Specimen(Value):
             if not isinstance(part, Value):
                 raise TypeError(f"Specimen.parts must hold values such as Particles, got {type(part).__name__}")
 
+    def _arrays(self, field: str = "") -> list[Tensor]:
+        """Return the per-particle arrays of all parts, or those of one field."""
+        found = {path: get(self, path) for path, spec in paths(self).items() if "N" in spec.dims}
+        return [array for path, array in found.items() if path.endswith(field) and isinstance(array, Tensor)]
+
     @property
     def dtype(self) -> torch.dtype:
         """The dtype that a rendering is computed in: that of the first particles, single precision without any."""
-        return next((part.center.dtype for part in self.parts if isinstance(part, Particles)), torch.float32)
+        return next((array.dtype for array in self._arrays()), torch.float32)
 
     @property
     def device(self) -> torch.device:
-        """The device that a rendering is computed on: that of the medium's index or of the particles."""
-        particles = next((part for part in self.parts if isinstance(part, Particles)), None)
-        return self.medium.device if particles is None else particles.center.device
+        """The device that a rendering is computed on: that of the particles, or of the medium's index without any."""
+        return next((array.device for array in self._arrays()), self.medium.device)
+
+    def heights(self) -> Tensor:
+        """Return the z of the centres of all particles (N,) in micrometres; empty without any."""
+        centers = self._arrays(".center")
+        return torch.cat([center[:, 0] for center in centers]) if centers else self.medium.new_zeros(0)
