@@ -18,7 +18,7 @@ class Uniform(Value):
     """A uniform distribution over [low, high].
 
     >>> Uniform(1.0, 2.0).draw((2,), torch.Generator().manual_seed(0))
-    tensor([1.0019, 1.4054], dtype=torch.float64)
+    tensor([1.9701, 1.7078], dtype=torch.float64)
     """
 
     low: Quantity = param("any")

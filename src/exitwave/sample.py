@@ -22,8 +22,8 @@ def sample(recipe: Scene, key: Key) -> Scene:
     >>> import exitwave as ew
     >>> microscope = ew.brightfield(na=ew.Uniform(0.4, 0.6))
     >>> recipe = ew.Scene(ew.Specimen((), medium=1.33), microscope, ew.Grid((32, 32), 0.1))
-    >>> float(ew.sample(recipe, ew.Key(seed=0, index=0)).microscope.optics.na)
-    0.5346938443567793
+    >>> ew.sample(recipe, ew.Key(seed=0, index=0)).microscope.optics.na
+    tensor(0.4488, dtype=torch.float64)
     """
     return _sample(recipe, "", key, recipe.grid.extent)
 

@@ -76,7 +76,8 @@ def _yolo(path: Path, image: Path, shape: tuple[int, int]) -> Labels:
                 raise ValueError
         except ValueError:
             raise ValueError(
-                f"expected a class and 4 or 8 numbers from 0 to 1 in line {number} of {path}, got '{line:.60}'; correct it"
+                f"expected a class and 4 or 8 numbers from 0 to 1 in line {number} of {path}, got '{line:.60}'; "
+                "correct it"
             ) from None
         if len(numbers) == 4:
             middle, half = numbers[:2], numbers[2:] / 2

@@ -32,5 +32,5 @@ def show(
     source = label or beside(image)
     labels = labels_of(source, image, (pixels.shape[0], pixels.shape[1]))
     write_png(path, overlay(pixels, labels))
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(Counter(labels.names).items()))
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(Counter(labels.names).items()))
     print(f"{path}: {image.name} with {counts or 'no objects'} from {source}")

@@ -70,9 +70,9 @@ class Camera(Value):
 
     def _check_maps(self, image: Tensor) -> None:
         for name in ("gain", "offset", "read_noise"):
-            size = tuple(getattr(self, name).shape)
-            if size and size not in (tuple(image.shape), tuple(image.shape[-2:])):
-                want = tuple(image.shape)
+            size, want = tuple(getattr(self, name).shape), tuple(image.shape)
+            # One number per colour, (C, 1, 1), is a map too.
+            if any(n not in (1, m) for n, m in zip(size[::-1], want[::-1], strict=False)) or len(size) > len(want):
                 raise ValueError(
                     f"Camera.{name} must be one number or a map like the image {want}, got {size}; crop the map"
                 )
