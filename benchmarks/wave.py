@@ -35,7 +35,7 @@ def specimen(count: int, side: int, generator: torch.Generator) -> ew.Specimen:
         half = side * PIXEL / 2
         center = torch.cat([draw(-1, 1, number, 1), draw(-half, half, number, 2)], 1)
         long = draw(3, 20, number, 1) * PIXEL
-        size = {1: long, 2: torch.cat([0.4 * long, long], 1), 3: long * draw(0.4, 1.0, number, 3)}[len(shape.columns())]
+        size = {1: long, 2: torch.cat([0.4 * long, long], 1), 3: long * draw(0.4, 1.0, number, 3)}[len(shape.lengths)]
         rotation = torch.randn(number, 4, generator=generator)
         return ew.Particles(shape, center, size, draw(1.34, 1.36, number), rotation)
 

@@ -19,7 +19,7 @@ class Docstrings(griffe.Extension):
         """Rewrite the docstring of one object; called by mkdocstrings."""
         if obj.docstring is not None:
             obj.docstring.value = _EXAMPLE.sub(lambda found: f"```pycon\n{found[0]}\n```", obj.docstring.value)
-        elif isinstance(obj, griffe.Attribute) and str(obj.value).startswith("param("):
+        elif isinstance(obj, griffe.Attribute) and str(obj.value).startswith(("param(", "per_particle(")):
             obj.docstring = griffe.Docstring(_described(str(obj.value)), parent=obj)
 
 

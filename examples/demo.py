@@ -1,10 +1,11 @@
 """The main job in both directions: an annotated dataset from a recipe, and a bead's radius and index from an image.
 
-Everything goes to out/demo. The dataset is continued if it is there already.
+Everything goes to out/demo, in place of what an earlier run left there.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import exitwave as ew
@@ -17,9 +18,12 @@ RADIUS, INDEX, MEDIUM = 6.0, 1.345, 1.335
 def dataset() -> None:
     """Write eight annotated images of lysozyme crystals, in three label formats."""
     print("1. A dataset: 8 images of lysozyme crystals with labels as YOLO-OBB, COCO and masks")
+    shutil.rmtree(OUT / "lysozyme", ignore_errors=True)
     run = generate("lysozyme", OUT / "lysozyme", n=8, seed=0, format="yolo-obb,coco,masks", workers=2)
     spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in run.seconds.items())
-    print(f"   {run.written} images written, {run.reused} were there; {run.elapsed:.1f} s on the clock with 2 processes")
+    print(
+        f"   {run.written} images written, {run.reused} were there; {run.elapsed:.1f} s on the clock with 2 processes"
+    )
     print(f"   {spent}\n")
 
 

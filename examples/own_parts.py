@@ -27,13 +27,13 @@ class Spheroid(ew.Value):
     degrees of freedom that a red cell or a latex doublet has, not three.
     """
 
-    degrees: ClassVar[tuple[str, ...]] = ("along", "across")
     rounded: ClassVar[bool] = True
 
     body: ew.Ellipsoid = ew.Ellipsoid()
 
-    def columns(self) -> tuple[str, ...]:
-        return self.degrees
+    @property
+    def lengths(self) -> tuple[str, ...]:
+        return ("along", "across")
 
     def check_size(self, size: Tensor) -> None:
         """Any two positive lengths will do."""
@@ -104,7 +104,7 @@ def main() -> None:
 
     truth = ew.annotate(scene)
     print(f"{len(truth)} spheroids of {', '.join(str(area) for area in truth.area)} pixels, parameters by name:")
-    print({name: truth.physical[f"size_{name}"].round(2).tolist() for name in Spheroid.degrees})
+    print({name: truth.physical[f"size_{name}"].round(2).tolist() for name in Spheroid().lengths})
 
     start = ew.substitute(scene, {"microscope.illumination.condenser_na": 0.25})
     result = ew.fit(start, image, free=["microscope.illumination.condenser_na"])

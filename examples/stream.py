@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader
 
 import exitwave as ew
 from exitwave.data import Stream, collate
-from exitwave.specimen.arrange import Scattered
 
 OUT = Path("out/stream")
 
@@ -19,14 +18,20 @@ def recipe() -> ew.Scene:
     """Return a recipe: beads and rods whose number, size and index differ from image to image."""
     beads = ew.Population(
         ew.Sphere(),
-        Scattered(overlap=0.2),
+        ew.Scattered(overlap=0.2),
         count=ew.Uniform(5, 20),
         size=(ew.LogNormal(0.8, 0.3),),  # every bead draws its own radius
         index=ew.Uniform(1.45, 1.59),
         label="bead",
     )
     rods = ew.Population(
-        ew.Rod(), Scattered(overlap=0.2), count=5, size=(0.4, ew.Uniform(1.0, 2.0)), index=1.45, tilt=1.57, label="rod"
+        ew.Rod(),
+        ew.Scattered(overlap=0.2),
+        count=5,
+        size=(0.4, ew.Uniform(1.0, 2.0)),
+        index=1.45,
+        tilt=0.0,  # flat
+        label="rod",
     )
     microscope = ew.brightfield(
         na=0.5, condenser_na=0.3, defocus=ew.Normal(1.0, 1.0), rings=2, sensor=ew.Camera(dose=ew.LogUniform(4e3, 8e3))

@@ -241,7 +241,7 @@ def test_boxes_in_poses_where_axes_stand_upright(shape: Shape, size: tuple[float
 def test_crystals_end_where_no_line_of_sight_enters_them(shape: ew.Crystal, count: int) -> None:
     # The silhouette's edges and the chords through the faces are computed apart; rare poses once lost an edge.
     generator = torch.Generator().manual_seed(4)
-    size = 0.4 + 0.5 * torch.rand(count, len(shape.columns()), generator=generator, dtype=torch.float64)
+    size = 0.4 + 0.5 * torch.rand(count, len(shape.lengths), generator=generator, dtype=torch.float64)
     axes = axes_of(torch.randn(count, 4, generator=generator, dtype=torch.float64))
     rows, _ = shape.prepare(size, axes, 0.0)
     lattice = torch.linspace(-1.5, 1.5, 31, dtype=torch.float64)

@@ -236,7 +236,7 @@ def _physical(parts: tuple[Particles, ...]) -> dict[str, np.ndarray]:
         for name, spec in params(Particles).items():
             if spec.dims[:1] != ("N",):
                 continue
-            components = part.shape.columns() if name == "size" else _COMPONENTS.get(name, ())
+            components = part.shape.lengths if name == "size" else _COMPONENTS.get(name, ())
             names = [f"{name}_{component}" for component in components] or [name]
             values = getattr(part, name).double().reshape(part.count, len(names)).numpy()
             for column, numbers in zip(names, values.T, strict=True):

@@ -91,10 +91,10 @@ class TruncatedNormal(Value):
         _ordered(self, self.low, self.high)
 
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        left = torch.special.ndtr((self.low - self.mean) / self.sigma)
-        right = torch.special.ndtr((self.high - self.mean) / self.sigma)
-        quantile = left + (right - left) * _uniform(shape, generator)
-        draws = self.mean + self.sigma * torch.special.ndtri(quantile)
+        # An upper tail is drawn as a lower one, where probabilities near zero keep their digits.
+        scale = torch.where(self.low > self.mean, -self.sigma, self.sigma)
+        near, far = (torch.erfc((self.mean - end) / (scale * math.sqrt(2))) / 2 for end in (self.low, self.high))
+        draws = self.mean + scale * torch.special.ndtri(near + (far - near) * _uniform(shape, generator))
         return draws.clamp(self.low, self.high)
 
     def support(self) -> tuple[float, float]:
@@ -131,6 +131,8 @@ class Mixture(Value):
     weights: Quantity = param("1", low=0.0, dims=("K",))
 
     def check(self) -> None:
+        if not isinstance(self.parts, tuple) or not all(isinstance(part, Prior) for part in self.parts):
+            raise TypeError(f"Mixture.parts must be a tuple of priors, got {self.parts!r:.40}; write (Normal(1, 0.1),)")
         if not self.parts or len(self.parts) != len(self.weights) or float(self.weights.sum()) <= 0:
             raise ValueError(
                 f"Mixture needs one weight per part and a positive sum, got {len(self.parts)} parts and "

@@ -96,6 +96,4 @@ def require_numbers(scene: Scene) -> None:
     """Raise a one-line error where a prior stands in place of a number."""
     for path in paths(scene):
         if isinstance(get(scene, path), Prior):
-            raise TypeError(
-                f"expected numbers, got a prior at {path}; draw a scene with sample(scene, Key(seed)) first"
-            )
+            raise TypeError(f"expected numbers, got a prior at {path}; draw it with sample(scene, Key(seed)) first")

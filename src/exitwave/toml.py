@@ -24,6 +24,13 @@ from torch import Tensor
 from exitwave import units
 from exitwave.model import Param, Value, classes, draws, fields, params
 
+_DTYPES = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+
 
 def dump(value: Value) -> str:
     """Return `value` as TOML text; `load` of it gives an equal value.
@@ -124,7 +131,9 @@ def _value(table: Any, where: str, expected: type | None) -> Any:
         raise ValueError(f"cannot build {name or maker.__name__} at {where}: {error}") from None
 
 
-def _resolve(name: str, where: str) -> Callable[..., Any]:
+def _resolve(name: Any, where: str) -> Callable[..., Any]:
+    if not isinstance(name, str):
+        raise ValueError(f'expected a type such as "Uniform" at {where}, got {name!r:.40}; write type = "..."')
     if ":" in name:
         module, _, attribute = name.partition(":")
         try:
@@ -167,13 +176,15 @@ def _loose(item: Any, where: str, unit: str | None) -> Any:
 
 def _numeric(item: Any, spec: Param, where: str) -> Any:
     if isinstance(item, dict) and "data" in item and "type" not in item:
-        dtype = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16}.get(
-            str(item.get("dtype"))
-        )
+        dtype = _DTYPES.get(str(item.get("dtype")))
         if dtype is None:
-            raise ValueError(f"expected dtype float16, float32 or float64 at {where}, got {item.get('dtype')!r}")
-        numbers = torch.tensor(_strings(item["data"], spec.unit, where), dtype=dtype)
-        return numbers.reshape(item.get("shape", numbers.shape))
+            raise ValueError(f"expected dtype {', '.join(_DTYPES)} at {where}, got {item.get('dtype')!r}; use float32")
+        data = _strings(item["data"], spec.unit, where)
+        try:
+            numbers = torch.tensor(data, dtype=dtype)
+            return numbers.reshape(item.get("shape", numbers.shape))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"expected nested lists of numbers that fill the shape at {where}, got {error}") from None
     if isinstance(item, dict):
         return _prior(item, where, spec.unit)
     return _strings(item, spec.unit, where)
@@ -196,7 +207,7 @@ def _strings(item: Any, unit: str, where: str) -> Any:
 def _prior(table: dict[str, Any], where: str, unit: str) -> Any:
     """Return the prior written in `table`; its numbers are in the unit of the parameter it stands for."""
     table = dict(table)
-    maker = _resolve(table.pop("type", "a prior without a type"), where)
+    maker = _resolve(table.pop("type", None), where)
     specs = params(maker) if isinstance(maker, type) and issubclass(maker, Value) else {}
     given: dict[str, Any] = {}
     for key, item in table.items():

@@ -16,6 +16,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     "%": ("1", 0.01),
     "um": ("um", 1.0),
     "µm": ("um", 1.0),
+    "\u03bcm": ("um", 1.0),  # the Greek letter, beside the micro sign above
     "nm": ("um", 1e-3),
     "angstrom": ("um", 1e-4),
     "mm": ("um", 1e3),

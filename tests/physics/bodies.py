@@ -31,7 +31,7 @@ def rod(size: Array, point: Array) -> NDArray[np.bool_]:
 
 
 def box(size: Array, point: Array) -> NDArray[np.bool_]:
-    return (abs(point) <= size).all(-1)
+    return np.all(abs(point) <= size, axis=-1)
 
 
 def disk(size: Array, point: Array) -> NDArray[np.bool_]:

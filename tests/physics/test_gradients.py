@@ -237,7 +237,7 @@ def test_gradients_are_finite_in_singular_poses(shape: str, rotation: tuple[floa
     """Face-on and edge-on, centred on a sample, in both precisions: no NaN from a vanishing length."""
     for dtype in (torch.float32, DOUBLE):
         kind, size = SIZES[shape]
-        leaves = {
+        leaves: dict[str, Any] = {
             "center": torch.zeros(1, 3, dtype=dtype),
             "size": torch.tensor(size[:1], dtype=dtype),
             "rotation": torch.tensor([rotation], dtype=dtype),

@@ -100,7 +100,7 @@ def test_oracle_images_the_power_that_enters_the_aperture() -> None:
     cosine, solid = edge + (node + 1) / 2 * (1 - edge), weight / 2 * (1 - edge)
     s1, s2 = amplitudes(1.0, 0.05, cosine)
     # Mean over phi of |S2 cos^2 + S1 sin^2|^2.
-    bright = (3 * abs(s1) ** 2 + 3 * abs(s2) ** 2 + 2 * (s1 * s2.conj()).real) / 8
+    bright = (3 * abs(s1) ** 2 + 3 * abs(s2) ** 2 + 2 * np.real(s1 * s2.conj())) / 8
     assert power == pytest.approx(2 * np.pi * np.sum(bright * solid) / K**2, rel=2e-3)
 
 

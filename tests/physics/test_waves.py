@@ -428,11 +428,11 @@ def test_astigmatism_parts_the_foci_of_lines() -> None:
 # Colour
 
 
-def colours(sensor: ew.Ideal, **changes: float) -> Tensor:
+def colours(sensor: ew.Ideal) -> Tensor:
     microscope = ew.brightfield(
         na=0.5, condenser_na=0.3, wavelength=(0.45, 0.55, 0.62), defocus=3.0, rings=1, sensor=sensor
     )
-    body = particle(ew.Sphere(), [1.0], 0.1, absorption=0.1, **changes)
+    body = particle(ew.Sphere(), [1.0], 0.1, absorption=0.1)
     return ew.render(ew.Scene(body, microscope, ew.Grid((32, 32), 0.2)))
 
 

@@ -102,7 +102,8 @@ def test_film_has_its_variance_spectrum_and_is_its_seeds() -> None:
     assert float(stain.mean()) == pytest.approx(0.1, rel=0.15)
     power = torch.fft.rfft2(path).abs() ** 2
     frequency = torch.hypot(
-        torch.fft.fftfreq(512, 0.5, dtype=torch.float64)[:, None], torch.fft.rfftfreq(512, 0.5, dtype=torch.float64)[None]
+        torch.fft.fftfreq(512, 0.5, dtype=torch.float64)[:, None],
+        torch.fft.rfftfreq(512, 0.5, dtype=torch.float64)[None],
     )
 
     def level(f: float) -> float:

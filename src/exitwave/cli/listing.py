@@ -66,7 +66,7 @@ def _part(item: Any, path: str) -> Iterator[Entry]:
 
 def _columns(value: Any, name: str, names: tuple[str, ...]) -> str:
     """Return the names of the columns of a body's `size`."""
-    return f" ({', '.join(value.shape.columns())})" if name == "size" and "shape" in names else ""
+    return f" ({', '.join(value.shape.lengths)})" if name == "size" and "shape" in names else ""
 
 
 def shown(value: Any) -> str:

@@ -31,8 +31,8 @@ class Koehler(Value):
 
     def check(self) -> None:
         check_spectrum(self.spectrum)
-        if not 0 <= self.rings <= 100:
-            raise ValueError(f"Koehler.rings must be 0 to 100, got {self.rings}; 3 rings are 37 source points")
+        if not isinstance(self.rings, int) or not 0 <= self.rings <= 100:
+            raise ValueError(f"Koehler.rings must be an integer from 0 to 100, got {self.rings!r}; 3 are 37 points")
 
     def source(self) -> Source:
         """Return the plane waves of the source."""

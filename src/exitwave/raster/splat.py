@@ -140,6 +140,11 @@ class _Recomputed(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
         plan: Plan = ctx.plan
         inputs: tuple[Tensor, ...] = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            # Somebody differentiates twice: that takes the tape after all.
+            free = [tensor for tensor in inputs if tensor.requires_grad]
+            found = iter(torch.autograd.grad(_accumulate(plan, *inputs), free, grad_outputs[0], create_graph=True))
+            return None, *(next(found) if tensor.requires_grad else None for tensor in inputs)
         channels = inputs[3].shape[1]
         flat_gradient = torch.cat([grad_outputs[0].reshape(channels, -1), grad_outputs[0].new_zeros(channels, 1)], 1)
         gradients = [torch.zeros_like(tensor) for tensor in inputs]

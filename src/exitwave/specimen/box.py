@@ -17,11 +17,11 @@ _FAR = 1e6
 class Box(Value):
     """A rectangular block: size (N, 3) holds its half edges along body z, y, x in micrometres."""
 
-    degrees: ClassVar[tuple[str, ...]] = ("half_edge_z", "half_edge_y", "half_edge_x")
     rounded: ClassVar[bool] = False
 
-    def columns(self) -> tuple[str, ...]:
-        return self.degrees
+    @property
+    def lengths(self) -> tuple[str, ...]:
+        return ("half_edge_z", "half_edge_y", "half_edge_x")
 
     def check_size(self, size: Tensor) -> None:
         """Any positive half edges make a box."""

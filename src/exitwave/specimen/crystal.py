@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.specimen.habit import LAUE, edges_of, ends_of, faces, sphere_directions, triples_of
+from exitwave.specimen.habit import LAUE, edges_of, ends_of, faces, triples_of
 from exitwave.specimen.shapes import Shape, hull, ridge_excess, smallest_rectangle
 
 _FAR = 1e6
@@ -30,7 +30,7 @@ class Crystal(Value):
     The default is the tetragonal habit of hen egg-white lysozyme, a = b = 79.1, c = 37.9 angstrom with {110} and
     {101} (Durbin and Feher, J. Cryst. Growth 76, 583, 1986).
 
-    >>> Crystal().columns()
+    >>> Crystal().lengths
     ('distance_110', 'distance_101')
     """
 
@@ -40,7 +40,6 @@ class Crystal(Value):
     angles: tuple[float, float, float] = (math.pi / 2, math.pi / 2, math.pi / 2)
     per_face: bool = False
 
-    degrees: ClassVar[tuple[str, ...]] = ("distance",)
     rounded: ClassVar[bool] = False
 
     def check(self) -> None:
@@ -51,15 +50,15 @@ class Crystal(Value):
         if len(self.cell) != 3 or not all(math.isfinite(edge) and edge > 0 for edge in self.cell):
             raise ValueError(f"Crystal.cell must be three positive lengths, got {self.cell}")
         normals, _ = self._faces()
-        # Bounded if and only if the normals positively span space: no direction sees every face from behind.
-        ahead = np.array(normals) @ sphere_directions().T
-        if ahead.max(0).min() < 1e-3:
+        # Every face has its opposite, so that they close as soon as they do not all stand along one direction.
+        if np.linalg.matrix_rank(np.array(normals), tol=1e-6) < 3:
             raise ValueError(f"the forms {self.forms} do not close in a solid, got an open shape; add another form")
 
     def _faces(self) -> tuple[tuple[tuple[float, ...], ...], tuple[int, ...]]:
         return faces(self.cell, self.angles, self.forms, self.laue)
 
-    def columns(self) -> tuple[str, ...]:
+    @property
+    def lengths(self) -> tuple[str, ...]:
         """Return the names of the columns of `size`."""
         names = tuple("distance_" + "".join(str(index) for index in form) for form in self.forms)
         if not self.per_face:

@@ -20,11 +20,11 @@ class Disk(Value):
     flat faces are (-sin l -+ t) / cos; the silhouette is an ellipse drawn out along l.
     """
 
-    degrees: ClassVar[tuple[str, ...]] = ("radius", "half_thickness")
     rounded: ClassVar[bool] = False
 
-    def columns(self) -> tuple[str, ...]:
-        return self.degrees
+    @property
+    def lengths(self) -> tuple[str, ...]:
+        return ("radius", "half_thickness")
 
     def check_size(self, size: Tensor) -> None:
         """Any positive radius and half thickness make a disk."""

@@ -15,11 +15,11 @@ from exitwave.specimen.shapes import Shape, rectangle, root
 class Ellipsoid(Value):
     """An ellipsoid: size (N, 3) holds its semi-axes along body z, y, x in micrometres."""
 
-    degrees: ClassVar[tuple[str, ...]] = ("semi_axis_z", "semi_axis_y", "semi_axis_x")
     rounded: ClassVar[bool] = True
 
-    def columns(self) -> tuple[str, ...]:
-        return self.degrees
+    @property
+    def lengths(self) -> tuple[str, ...]:
+        return ("semi_axis_z", "semi_axis_y", "semi_axis_x")
 
     def check_size(self, size: Tensor) -> None:
         """Any positive semi-axes make an ellipsoid."""

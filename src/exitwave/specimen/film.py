@@ -27,6 +27,10 @@ class Film(Value):
     exponent: Quantity = param("1", low=0.0, high=10.0, default=3.0, doc="exponent of the power spectral density")
     seed: int = 0
 
+    def check(self) -> None:
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or not 0 <= self.seed < 2**63:
+            raise ValueError(f"Film.seed must be an integer from 0 to 2^63 - 1, got {self.seed!r}; pick another")
+
     def realise(self, generator: Callable[[str], torch.Generator], extent: tuple[float, ...]) -> Film:
         """Return the film with a realisation of its own."""
         return replace(self, seed=int(torch.randint(2**62, (), generator=generator("texture"))))

@@ -96,12 +96,3 @@ def edges_of(normals: tuple[tuple[float, ...], ...]) -> Tensor:
     # An edge has no sense: the first component that is not zero counts as positive.
     leading = np.take_along_axis(along, (along != 0).argmax(1)[:, None], 1)
     return torch.from_numpy(np.unique(along * np.sign(leading) + 0.0, axis=0))
-
-
-def sphere_directions() -> np.ndarray:
-    """Return 500 unit vectors spread evenly over the sphere (Fibonacci lattice)."""
-    turn = np.arange(500) + 0.5
-    height = 1 - 2 * turn / 500
-    angle = math.pi * (1 + math.sqrt(5)) * turn
-    side = np.sqrt(1 - height**2)
-    return np.stack([height, side * np.cos(angle), side * np.sin(angle)], 1)

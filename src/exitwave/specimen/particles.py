@@ -39,7 +39,12 @@ class Particles(Value):
         return {"rotation": rotation, "absorption": zero, "dispersion": zero}
 
     def check(self) -> None:
-        names = self.shape.columns()
+        if not isinstance(self.shape, Value) or not isinstance(self.label, str):
+            raise TypeError(
+                f"Particles.shape must be a shape such as Sphere() and label a text, got {self.shape!r:.40} and "
+                f"{self.label!r:.40}; write Particles(Sphere(), ...)"
+            )
+        names = self.shape.lengths
         if self.size.shape[1] != len(names):
             raise ValueError(
                 f"size of a {type(self.shape).__name__} must have {len(names)} columns ({', '.join(names)}), got "

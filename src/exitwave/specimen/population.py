@@ -43,7 +43,7 @@ class Population(Value):
     label: str = "particle"
 
     def check(self) -> None:
-        names = self.shape.columns()
+        names = self.shape.lengths
         if not isinstance(self.size, tuple) or len(self.size) != len(names):
             got = len(self.size) if isinstance(self.size, tuple) else 1
             raise ValueError(

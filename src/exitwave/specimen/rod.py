@@ -19,11 +19,11 @@ class Rod(Value):
     a line leaves last has its centre at (l + b cos) / sin along the axis, kept within the ends.
     """
 
-    degrees: ClassVar[tuple[str, ...]] = ("radius", "half_length")
     rounded: ClassVar[bool] = True
 
-    def columns(self) -> tuple[str, ...]:
-        return self.degrees
+    @property
+    def lengths(self) -> tuple[str, ...]:
+        return ("radius", "half_length")
 
     def check_size(self, size: Tensor) -> None:
         if size.numel() and bool((size[:, 1] < size[:, 0]).any()):

@@ -23,13 +23,13 @@ from torch import Tensor
 class Shape(Protocol):
     """A body defined by a few sizes and a rotation; all methods take N particles at once."""
 
-    degrees: ClassVar[tuple[str, ...]]
-    """Names of the columns of `size`, all lengths in micrometres."""
-
     rounded: ClassVar[bool]
     """Whether the chord starts like a square root at the silhouette (round rims), or linearly (facets)."""
 
-    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def lengths(self) -> tuple[str, ...]:
+        """The names of the columns of `size`, one for each degree of freedom."""
+        ...
 
     def check_size(self, size: Tensor) -> None: ...
 

@@ -16,11 +16,11 @@ from exitwave.specimen.shapes import Shape, rectangle, root
 class Sphere(Value):
     """A sphere: size (N, 1) is its radius in micrometres."""
 
-    degrees: ClassVar[tuple[str, ...]] = ("radius",)
     rounded: ClassVar[bool] = True
 
-    def columns(self) -> tuple[str, ...]:
-        return self.degrees
+    @property
+    def lengths(self) -> tuple[str, ...]:
+        return ("radius",)
 
     def check_size(self, size: Tensor) -> None:
         """Any positive radius is a sphere."""

@@ -1,0 +1,52 @@
+"""`exitwave info` and `exitwave recipes`: everything that can be set, by its path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cli.commands import done
+
+import exitwave as ew
+from exitwave.cli.listing import listed
+from exitwave.cli.override import overridden
+from exitwave.data import recipe, recipes
+
+
+def test_info_lists_every_field_with_unit_range_and_meaning() -> None:
+    told = done("info", "tiny.toml")
+    scene = recipe(Path("tiny.toml"))
+    lines = {line.split()[0]: line for line in told.splitlines()}
+    # The numbers of a prior stand in its own line.
+    assert {path.removesuffix(".low").removesuffix(".high").removesuffix(".mean").removesuffix(".sigma")
+            for path in ew.paths(scene)} < set(lines)  # fmt: skip
+    assert set(lines) == {"path"} | {entry.path for entry in listed(scene)}
+    for path, words in {
+        "microscope.optics.na": ("0.5", "(0, 1.7)", "numerical aperture"),
+        "specimen.parts.0.size.0": ("Uniform(low=0.3, high=0.6)", "um", "[0, inf)", "(radius), per particle"),
+        "specimen.parts.0.index": ("Normal(mean=1.45, sigma=0.01)", "per particle"),
+        "specimen.parts.0.within": ("not set", "um"),
+        "microscope.sensor.bits": ("8",),
+        "grid.pixel": ("[0.1, 0.1]",),
+    }.items():
+        for word in words:
+            assert word in lines[path], lines[path]
+
+
+@pytest.mark.parametrize("preset", ["brightfield", "hologram", "quantitative_phase"])
+def test_info_knows_the_presets(preset: str) -> None:
+    assert "microscope.optics.na " in done("info", preset)
+
+
+def test_every_listed_path_can_be_set() -> None:
+    scene = recipe(Path("tiny.toml"))
+    for entry in listed(scene):
+        if entry.spec is not None and isinstance(entry.value, float | int):
+            assert overridden(scene, [f"{entry.path}={entry.value}"]) == scene
+
+
+def test_recipes_are_listed() -> None:
+    told = done("recipes")
+    for name, description in recipes().items():
+        assert name in told
+        assert description in told
