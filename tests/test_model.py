@@ -406,7 +406,7 @@ RENDERING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "coarse pixel": (
         lambda: ew.render(ew.Scene(ew.Specimen(()), ew.brightfield(na=0.5), ew.Grid((64, 64), 0.6))),
         ValueError,
-        "the pixel must be at most lambda / (2 NA) = 0.55 um to sample the field, got 0.6 um; use a finer grid",
+        "the pixel must be at most lambda / (2 (NA + tilt)) = 0.55 um to sample the field, got 0.6 um; use a finer grid",
     ),
     "volume": (
         lambda: ew.render(ew.Scene(ew.Specimen(()), ew.brightfield(), ew.Grid((4, 8, 8), 0.2))),
@@ -440,7 +440,7 @@ RENDERING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
             ew.Scene(
                 ew.Specimen(()),
                 ew.Microscope(ew.Coherent(direction=(0.9, 0.0)), ew.Transmission(), ew.Objective(na=0.5), ew.Ideal()),
-                ew.Grid((16, 16), 0.2),
+                ew.Grid((16, 16), 0.15),
             )
         ),
         ValueError,

@@ -134,10 +134,12 @@ class _Window:
         radius = float(objective.na.detach()) / float(wave.wavelength[colour].detach())
         axes, sizes = [], []
         for axis in range(2):
-            if 2 * radius * spacing[axis] > 1:
+            # A tilted beam brings frequencies up to its own beyond the pupil's rim into the image.
+            highest = radius + abs(float(self.direction[axis].detach()))
+            if 2 * highest * spacing[axis] > 1 + 1e-9:
                 raise ValueError(
-                    f"the pixel must be at most lambda / (2 NA) = {0.5 / radius:.3g} um to sample the field, got "
-                    f"{spacing[axis]:g} um; use a finer grid or a smaller na"
+                    f"the pixel must be at most lambda / (2 (NA + tilt)) = {0.5 / highest:.3g} um to sample the "
+                    f"field, got {spacing[axis]:g} um; use a finer grid or smaller apertures"
                 )
             count = min(2 * math.ceil(radius / self.step[axis]) + 3, shape[axis])
             start = round(-float(self.direction[axis].detach()) / self.step[axis]) - count // 2
