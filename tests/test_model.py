@@ -406,7 +406,7 @@ RENDERING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "coarse pixel": (
         lambda: ew.render(ew.Scene(ew.Specimen(()), ew.brightfield(na=0.5), ew.Grid((64, 64), 0.6))),
         ValueError,
-        "the pixel must be at most lambda / (2 (NA + tilt)) = 0.55 um to sample the field, got 0.6 um; use a finer grid",
+        "the pixel must be at most lambda / (2 (NA + tilt)) = 0.55 um to sample the field, got 0.6 um; use a finer",
     ),
     "volume": (
         lambda: ew.render(ew.Scene(ew.Specimen(()), ew.brightfield(), ew.Grid((4, 8, 8), 0.2))),
