@@ -10,6 +10,7 @@ from pathlib import Path
 
 import exitwave as ew
 from exitwave.data import generate
+from exitwave.fit.result import digits
 
 OUT = Path("out/demo")
 RADIUS, INDEX, MEDIUM = 6.0, 1.345, 1.335
@@ -54,8 +55,10 @@ def fit() -> ew.FitResult:
     print(f"   {result.message}; reduced chi-square {result.chi2:.3f}")
     print("             truth     start     fitted    standard error")
     for name, path, true in (("radius, um", free[0], RADIUS), ("index", free[1], INDEX)):
-        first, last = float(ew.get(start, path)), float(result.values[path])
-        print(f"   {name:10s} {true:<9.5g} {first:<9.5g} {last:<9.6g} {float(result.stderr[path]):.1e}")
+        first, last, error = (
+            float(number) for number in (ew.get(start, path), result.values[path], result.stderr[path])
+        )
+        print(f"   {name:10s} {true:<9.5g} {first:<9.5g} {digits(last, error):<9s} {error:.1e}")
     return result
 
 

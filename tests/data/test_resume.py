@@ -35,9 +35,14 @@ def start(recipe: ew.Scene, out: Path, n: int, workers: int) -> subprocess.Popen
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
+def records(out: Path) -> list[Path]:
+    """Return the records that are complete; a name that starts with a dot is not."""
+    return list(out.glob("records/[0-9]*.gz"))
+
+
 def wait_for_records(out: Path, process: subprocess.Popen[str], count: int) -> None:
     end = time.monotonic() + 60
-    while len(list(out.glob("records/*.gz"))) < count:
+    while len(records(out)) < count:
         assert time.monotonic() < end
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         time.sleep(0.005)
@@ -63,9 +68,9 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(recipe: ew.Scene, tmp_path: P
     process.communicate()
     assert group_has_ended(process)  # the workers noticed
     assert not (out / "manifest.json").exists()
-    for image in out.glob("images/*/*.png"):
+    for image in out.glob("images/*/[0-9]*.png"):
         picture(image)  # complete, or it would not be there
-    held = max(int(path.name[:6]) for path in out.glob("records/*.gz")) + 1
+    held = max(int(path.name[:6]) for path in records(out)) + 1
     done = generate(recipe, out, n=held + 1, seed=3, format=EVERY)
     assert done.reused >= 6
     generate(recipe, tmp_path / "whole", n=held + 1, seed=3, format=EVERY)
@@ -86,7 +91,7 @@ def test_ctrl_c_leaves_a_folder_that_can_be_resumed(recipe: ew.Scene, tmp_path: 
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert group_has_ended(process)
     assert not list(out.rglob(".partial-*"))
-    held = max(int(path.name[:6]) for path in out.glob("records/*.gz")) + 1
+    held = max(int(path.name[:6]) for path in records(out)) + 1
     assert generate(recipe, out, n=held, seed=3, format=EVERY).reused >= 3
     generate(recipe, tmp_path / "whole", n=held, seed=3, format=EVERY)
     assert_same(out, tmp_path / "whole")

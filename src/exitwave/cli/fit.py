@@ -113,10 +113,11 @@ def _rows(result: FitResult, start: Scene) -> list[tuple[str, float, float, floa
 
 def _print(result: FitResult, start: Scene) -> None:
     from exitwave.cli.report import table
+    from exitwave.fit.result import digits
 
     headers = ("parameter", "start", "fitted", "standard error", "unit")
     rows = [
-        (name, f"{old:.6g}", f"{new:.7g}", "" if error is None else f"{error:.2g}", unit)
+        (name, f"{old:.6g}", digits(new, error), "" if error is None else f"{error:.2g}", unit)
         for name, old, new, error, unit in _rows(result, start)
     ]
     table(headers, rows, numbers=headers[1:4])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -134,7 +137,8 @@ def _outcomes(job: Job, n: int, workers: int) -> Iterator[_Outcome]:
         while True:
             # No more than is soon worked on: an error or Ctrl-C then ends the run at once.
             while len(pending) < 2 * workers and (index := next(indices, None)) is not None:
-                pending[pool.submit(_frame, job, index)] = index
+                with _uninterrupted():
+                    pending[pool.submit(_frame, job, index)] = index
             if not pending:
                 return
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -164,9 +168,20 @@ def _named(error: BaseException, index: int) -> BaseException:
     return (ValueError if isinstance(error, ValueError) else RuntimeError)(f"frame {index}: {text}")
 
 
-def _start_worker() -> None:
-    import signal
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back while a worker may start: it inherits the mask, and is not interrupted while it imports."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+
+def _start_worker() -> None:
     # Ctrl-C reaches all processes of a terminal; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from exitwave.scene import Scene
+
+
+def digits(number: float, error: float | None) -> str:
+    """Return a number with as many decimals as its standard error has to two digits.
+
+    >>> digits(1.3380712, 2.9e-6), digits(13.4907, 0.034), digits(13.4907, None)
+    ('1.3380712', '13.491', '13.4907')
+    """
+    if error is None or not 0 < error < math.inf:
+        return f"{number:.6g}"
+    return f"{number:.{max(0, 1 - math.floor(math.log10(error)))}f}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class FitResult:
             errors = self.stderr[path].flatten().tolist() if path in self.stderr else [None] * value.numel()
             for number, error in zip(value.flatten().tolist(), errors, strict=True):
                 spread = "" if error is None else f" +- {error:.2g}"
-                lines.append(f"{path:45s} {number:.6g}{spread}")
+                lines.append(f"{path:45s} {digits(number, error)}{spread}")
         lines.append(f"reduced chi-square {self.chi2:.4g}; {self.message}")
         return "\n".join(lines)
 
