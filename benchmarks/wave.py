@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -96,11 +97,10 @@ def deeptrack(count: int, side: int) -> Callable[[], None] | None:
         return None
     import deeptrack  # pyright: ignore[reportMissingImports]
 
-    generator = torch.Generator().manual_seed(count)
-    place = torch.rand(count, 2, generator=generator) * side
-    spheres = [
-        deeptrack.Sphere(position=tuple(spot.tolist()), radius=1.0e-6, refractive_index=1.35, z=0) for spot in place
-    ]
+    random = np.random.default_rng(count)
+    sphere = deeptrack.Sphere(
+        position=lambda: random.uniform(0, side, 2), radius=1.0e-6, refractive_index=1.35, z=0, position_unit="pixel"
+    )
     optics = deeptrack.Brightfield(
         NA=0.5,
         wavelength=550e-9,
@@ -109,7 +109,7 @@ def deeptrack(count: int, side: int) -> Callable[[], None] | None:
         refractive_index_medium=1.33,
         output_region=(0, 0, side, side),
     )
-    pipeline = optics(sum(spheres[1:], start=spheres[0])) if count > 1 else optics(spheres[0])
+    pipeline = optics(sphere ^ count)
 
     def run() -> None:
         pipeline.update()()

@@ -280,20 +280,16 @@ def fields(cls: type[Value]) -> tuple[str, ...]:
 
 def params(cls: type[Value]) -> dict[str, Param]:
     """Return the declared parameters of a value class by name."""
-    found = {}
-    for field in dataclasses.fields(cls):
-        if "param" in field.metadata:
-            found[field.name] = field.metadata["param"]
-    return found
+    return _declared(cls, "param")
 
 
 def draws(cls: type[Value]) -> dict[str, Param]:
     """Return the declarations of the fields that particles draw from, by name."""
-    found = {}
-    for field in dataclasses.fields(cls):
-        if "draws" in field.metadata:
-            found[field.name] = field.metadata["draws"]
-    return found
+    return _declared(cls, "draws")
+
+
+def _declared(cls: type[Value], kind: str) -> dict[str, Param]:
+    return {field.name: field.metadata[kind] for field in dataclasses.fields(cls) if kind in field.metadata}
 
 
 def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
