@@ -13,7 +13,6 @@ from torch import Tensor
 import exitwave as ew
 from exitwave.field import Light
 from exitwave.optics import Objective
-from exitwave.sensor.camera import dose_for_white
 
 DOUBLE = torch.float64
 SIDE = 200
@@ -160,12 +159,6 @@ def test_offset_keeps_the_dark_noise_from_being_cut() -> None:
     assert float(cut.min()) == 0.0
 
 
-def test_dose_for_white_puts_the_empty_field_where_it_should_be() -> None:
-    dose = dose_for_white(bits=12, gain=0.2, quantum_efficiency=0.6, level=0.75)
-    camera = ew.Camera(dose=dose, gain=0.2, quantum_efficiency=0.6, bits=12)
-    assert camera.read(light(), None).numpy() == pytest.approx(0.75 * 4095)
-
-
 def test_vignette_darkens_the_corners() -> None:
     camera = ew.Camera(dose=1000.0, quantum_efficiency=1.0, gain=1.0, vignette=0.3, bits=16)
     image = camera.read(light(side=201), None)
@@ -260,7 +253,6 @@ def test_interferometer_reads_the_phase_with_its_background_and_noise() -> None:
             ValueError,
             "Camera.offset must be one number or a map like the image (5, 5), got (3, 4)",
         ),
-        (lambda: dose_for_white(8, 0.1, 0.5, 1.5), ValueError, "level must lie in (0, 1]"),
     ],
 )
 def test_sensors_refuse_in_one_line(make: Any, error: type[Exception], words: str) -> None:

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import exitwave as ew
-from exitwave.toml import parse
 
 # Strategies for random scenes
 
@@ -235,14 +234,6 @@ class Ring(ew.Value):
     """A class outside the package."""
 
     radius: ew.Quantity = ew.param("um", low=0.0)
-
-
-def test_command_line_text_is_read_like_a_recipe() -> None:
-    assert parse(ew.Objective, "na", "0.8") == 0.8
-    assert parse(ew.Objective, "defocus", "500 nm") == 0.5
-    assert parse(ew.Objective, "zernike", "[0.1, 0.2]") == [0.1, 0.2]
-    assert parse(ew.Camera, "bits", "12") == 12
-    assert parse(ew.Objective, "na", '{type = "Uniform", low = 0.4, high = 0.6}') == ew.Uniform(0.4, 0.6)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from exitwave.fit import FitResult, fit
 from exitwave.grid import Grid
 from exitwave.illumination import Coherent, Koehler
 from exitwave.interaction import Transmission
-from exitwave.model import Param, Quantity, Value, get, param, paths, per_particle, substitute
+from exitwave.model import Value, get, paths, substitute
 from exitwave.optics import Objective
 from exitwave.presets import brightfield, hologram, quantitative_phase
 from exitwave.priors import Choice, LogNormal, LogUniform, Mixture, Normal, TruncatedNormal, Uniform
+from exitwave.quantity import Param, Quantity, param, per_particle
 from exitwave.random import Key
 from exitwave.render import optical_field, render
 from exitwave.sample import sample

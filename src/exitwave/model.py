@@ -8,171 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, dataclass_transform, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
-import numpy as np
 import torch
 from torch import Tensor
 
-
-@runtime_checkable
-class Prior(Protocol):
-    """Anything that can draw numbers for a parameter: it may stand wherever a number may."""
-
-    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor: ...
-
-    def support(self) -> tuple[float, float]: ...
-
-
-Numeric = Tensor | float | np.ndarray | Sequence[Any] | Prior
-
-if TYPE_CHECKING:
-
-    class Quantity:
-        """The static type of a parameter: numbers go in, a tensor comes out."""
-
-        @overload
-        def __get__(self, instance: None, owner: Any) -> Any: ...
-        @overload
-        def __get__(self, instance: object, owner: Any) -> Tensor: ...
-        def __get__(self, instance: Any, owner: Any) -> Any: ...
-        def __set__(self, instance: Any, value: Numeric | None) -> None: ...
-
-else:
-    Quantity = Tensor
-
-
-ANY_SHAPE = ("...",)
-"""Dimensions of a parameter that may be one number or a map over the image."""
-
-
-@dataclass(frozen=True)
-class Param:
-    """The declaration of a parameter: unit, closed range (open where `exclusive`), dimensions and meaning."""
-
-    unit: str
-    low: float = -math.inf
-    high: float = math.inf
-    exclusive: bool = False
-    dims: tuple[str | int, ...] = ()
-    doc: str = ""
-    optional: bool = False
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype that plain Python numbers get: per-particle arrays float32, everything else double."""
-        return torch.float32 if "N" in self.dims else torch.float64
-
-    def interval(self) -> str:
-        """Return the allowed range as text, such as "(0, 1.7]"."""
-        left = "(" if self.exclusive or math.isinf(self.low) else "["
-        right = ")" if self.exclusive or math.isinf(self.high) else "]"
-        unit = "" if self.unit in ("1", "any") else f" {self.unit}"
-        return f"{left}{self.low:g}, {self.high:g}{right}{unit}"
-
-    def convert(self, name: str, value: Any) -> Any:
-        """Return `value` as a tensor (or as the prior that it is); a one-line error where it cannot be one."""
-        if value is None and self.optional:
-            return None
-        if isinstance(value, Prior) and not isinstance(value, Tensor):
-            low, high = value.support()
-            if low < self.low or high > self.high:
-                raise ValueError(
-                    f"{name} must lie in {self.interval()}, got a prior over [{low:g}, {high:g}]; narrow it"
-                )
-            return value
-        if isinstance(value, str | bytes | bool) or value is None:
-            raise TypeError(
-                f"{name} must be a number in {self.unit}, got {value!r}; unit strings are read in TOML and on the "
-                "command line only"
-            )
-        if isinstance(value, Tensor):
-            tensor = value
-        elif isinstance(value, np.ndarray | np.generic):
-            tensor = torch.as_tensor(np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value))
-        else:
-            tensor = _from_python(name, value, self)
-        if not tensor.is_floating_point():
-            if tensor.is_complex() or tensor.dtype == torch.bool:
-                raise TypeError(f"{name} must be a real number in {self.unit}, got {tensor.dtype}; pass floats")
-            tensor = tensor.to(self.dtype)
-        if len(self.dims) == 1 and self.dims != ANY_SHAPE and tensor.ndim == 0:
-            tensor = tensor[None]  # a bare number is a list of one
-        if self.dims != ANY_SHAPE and len(self.dims) != tensor.ndim:
-            raise ValueError(
-                f"{name} must have {len(self.dims)} dimensions {self._dims()}, got shape {tuple(tensor.shape)}; "
-                "reshape it"
-            )
-        return tensor
-
-    def check(self, name: str, value: Tensor) -> None:
-        """Raise a one-line error where `value` is not finite or leaves the declared range."""
-        if value.numel() == 0:
-            return
-        low, high = (float(bound) for bound in torch.aminmax(value.detach()))
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError(f"{name} must be finite, got NaN or infinity; check where the number comes from")
-        inside = (low > self.low and high < self.high) if self.exclusive else (low >= self.low and high <= self.high)
-        if not inside:
-            got = f"{low:g}" if low == high else f"values from {low:g} to {high:g}"
-            raise ValueError(f"{name} must lie in {self.interval()}, got {got}; pass a value inside")
-
-    def _dims(self) -> str:
-        return "(" + ", ".join(str(size) for size in self.dims) + ("," if len(self.dims) == 1 else "") + ")"
-
-
-def _from_python(name: str, value: Any, spec: Param) -> Tensor:
-    try:
-        return torch.tensor(value, dtype=spec.dtype)
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(
-            f"{name} must be a number or nested lists of numbers in {spec.unit}, got {value!r:.60}"
-        ) from None
-
-
-def param(
-    unit: str,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *,
-    exclusive: bool = False,
-    dims: tuple[str | int, ...] = (),
-    default: Any = dataclasses.MISSING,
-    doc: str = "",
-) -> Any:
-    """Return the declaration of a tensor field: its unit, range, dimensions (letters are matched), and default.
-
-    `default=None` makes the field optional; the value's `fill` method then supplies it.
-
-    >>> class Lens(Value):
-    ...     na: Quantity = param("1", low=0.0, high=1.7, exclusive=True, default=0.5, doc="numerical aperture")
-    >>> Lens(na=0.8).na
-    tensor(0.8000, dtype=torch.float64)
-    >>> Lens(na=2.0)
-    Traceback (most recent call last):
-    ValueError: Lens.na must lie in (0, 1.7), got 2; pass a value inside
-    """
-    spec = Param(unit, low, high, exclusive, dims, doc, optional=default is None)
-    return dataclasses.field(default=default, metadata={"param": spec})
-
-
-def per_particle(
-    unit: str,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *,
-    exclusive: bool = False,
-    default: Any = dataclasses.MISSING,
-    doc: str = "",
-) -> Any:
-    """Return the declaration of a field of a recipe from which every particle draws a number of its own.
-
-    It holds a number, a prior, or a tuple of them, one per column. Unlike a `param`, it is not drawn once per scene.
-    """
-    return dataclasses.field(default=default, metadata={"draws": Param(unit, low, high, exclusive, (), doc)})
+from exitwave.quantity import ANY_SHAPE, Param, Prior, param, per_particle
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(param, per_particle, dataclasses.field))
@@ -229,7 +72,7 @@ class Value:
                     )
             elif size != declared:
                 raise ValueError(
-                    f"{self._name(name)} must have shape {spec._dims()}, got {tuple(value.shape)}; reshape it"
+                    f"{self._name(name)} must have shape {spec.dimensions()}, got {tuple(value.shape)}; reshape it"
                 )
 
     def fill(self) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from exitwave.illumination import Coherent, Koehler
 from exitwave.interaction import Transmission
-from exitwave.model import Numeric
 from exitwave.optics import Objective
+from exitwave.quantity import Numeric
 from exitwave.scene import Microscope
 from exitwave.sensor import Camera, Ideal, Interferometer
 

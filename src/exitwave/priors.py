@@ -11,7 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from exitwave.model import Prior, Quantity, Value, param
+from exitwave.model import Value
+from exitwave.quantity import Prior, Quantity, param
 
 
 class Uniform(Value):

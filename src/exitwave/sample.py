@@ -6,7 +6,8 @@ import dataclasses
 from functools import partial
 from typing import Any, TypeVar
 
-from exitwave.model import Prior, Value, fields, params
+from exitwave.model import Value, fields, params
+from exitwave.quantity import Prior
 from exitwave.random import Key
 from exitwave.scene import Scene
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from exitwave.field import Canvas, Light, Source, Wave
 from exitwave.grid import Grid
-from exitwave.model import Prior, Value, get, paths
+from exitwave.model import Value, get, paths
 from exitwave.optics.objective import Transfer
+from exitwave.quantity import Prior
 from exitwave.specimen import Specimen
 
 

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from exitwave import units
-from exitwave.model import Param, Value, classes, draws, fields, params
+from exitwave.model import Value, classes, draws, fields, params
+from exitwave.quantity import Param
 
 _DTYPES = {
     "float16": torch.float16,
@@ -57,15 +58,6 @@ def load(source: str | Path) -> Any:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{where} is not valid TOML: {error}") from None
     return _value(table, where, None)
-
-
-def parse(cls: type[Value], name: str, text: str) -> Any:
-    """Return what the command-line text stands for as field `name` of `cls`: a number with unit, list or table."""
-    try:
-        item = tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
-        item = text
-    return _field(cls, name, item, name)
 
 
 def _table(value: Value) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from exitwave.model import Param, Prior, Value, draws, fields, params
+from exitwave.model import Value, draws, fields, params
+from exitwave.quantity import Param, Prior
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from exitwave.model import Prior, Value, get, paths, substitute
+from exitwave.model import Value, get, paths, substitute
+from exitwave.quantity import Prior
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from exitwave.fit.coordinates import Coordinates, coordinates
 from exitwave.fit.result import FitResult
-from exitwave.fit.solvers import Solution, first_order, levenberg_marquardt
+from exitwave.fit.solvers import Solution, first_order, levenberg_marquardt, message_of
 from exitwave.render import render
 from exitwave.scene import Scene, Sensor
 
@@ -65,9 +66,8 @@ def fit(
         # The noise depends on the image: weigh by the fitted one.
         better = coordinates(fitted, free)
         again = _solve(better, data, weight, chosen, steps, tolerance)
-        solution = Solution(
-            again.vector, solution.history + again.history[1:], again.jacobian, again.converged, again.message
-        )
+        history = solution.history + again.history[1:]
+        solution = replace(again, history=history, message=message_of(history, again.converged))
         free_paths = better
     return _result(free_paths, solution, data, sensor)
 

@@ -96,7 +96,7 @@ def levenberg_marquardt(residual: Residual, split: Split, vector: Tensor, steps:
         if small:
             stalled = True
             break
-    return Solution(vector, history, slope, stalled, _message(history, stalled))
+    return Solution(vector, history, slope, stalled, message_of(history, stalled))
 
 
 def first_order(
@@ -155,7 +155,8 @@ def first_order(
     return Solution(best, history, None, converged, message)
 
 
-def _message(history: list[float], converged: bool) -> str:
+def message_of(history: list[float], converged: bool) -> str:
+    """Return in words how a fit with this loss history, whose first entry is the start, ended."""
     steps = len(history) - 1
     return f"converged after {steps} steps" if converged else f"stopped after {steps} steps: not converged"
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from exitwave.field import Source
-from exitwave.model import Quantity, Value, param
+from exitwave.model import Value
+from exitwave.quantity import Quantity, param
 
 
 class Koehler(Value):

@@ -11,8 +11,9 @@ from torch.utils.checkpoint import checkpoint
 
 from exitwave.field import Source, Wave
 from exitwave.grid import fast_length
-from exitwave.model import Quantity, Value, param
+from exitwave.model import Value
 from exitwave.optics.zernike import zernike
+from exitwave.quantity import Quantity, param
 
 Transfer = Callable[[Tensor, Tensor], Tensor | None]
 

@@ -1,7 +1,7 @@
 """What is counted."""
 
-from exitwave.sensor.camera import Camera, dose_for_white
+from exitwave.sensor.camera import Camera
 from exitwave.sensor.ideal import Ideal
 from exitwave.sensor.interferometer import Interferometer
 
-__all__ = ["Camera", "Ideal", "Interferometer", "dose_for_white"]
+__all__ = ["Camera", "Ideal", "Interferometer"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +9,8 @@ import torch
 from torch import Tensor
 
 from exitwave.field import Light
-from exitwave.model import ANY_SHAPE, Quantity, Value, param
+from exitwave.model import Value
+from exitwave.quantity import ANY_SHAPE, Quantity, param
 from exitwave.sensor.ideal import check_response, mix
 
 
@@ -101,14 +101,3 @@ class Camera(Value):
     def _counts(self, electrons: Tensor) -> Tensor:
         held = torch.minimum(electrons, self.full_well.to(electrons) * self.em_gain.to(electrons))
         return (self.offset.to(electrons) + self.gain.to(electrons) * held).clamp(max=float(self.white))
-
-
-def dose_for_white(bits: int, gain: float, quantum_efficiency: float, level: float) -> float:
-    """Return the dose in photons that puts the empty field at `level` (0 to 1) of a camera's largest count.
-
-    >>> round(dose_for_white(bits=8, gain=0.025, quantum_efficiency=0.8, level=0.7))
-    8925
-    """
-    if not (0 < level <= 1 and gain > 0 and quantum_efficiency > 0 and math.isfinite(gain)):
-        raise ValueError(f"level must lie in (0, 1] and gain and efficiency be positive, got {level}, {gain}")
-    return level * (2**bits - 1) / (gain * quantum_efficiency)

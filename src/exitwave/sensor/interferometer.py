@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from exitwave.field import Light
-from exitwave.model import Quantity, Value, param
+from exitwave.model import Value
+from exitwave.quantity import Quantity, param
 
 
 class Interferometer(Value):

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exitwave.model import Quantity, Value, param
+from exitwave.model import Value
+from exitwave.quantity import Quantity, param
 from exitwave.specimen.packing import Floats, Integers, Occupied, first_come, overlaps, pack
 
 # Relative; spheres in contact are at their distance only to rounding.

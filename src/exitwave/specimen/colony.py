@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 
-from exitwave.model import Prior, Quantity, Value, param, per_particle
+from exitwave.model import Value
+from exitwave.quantity import Prior, Quantity, param, per_particle
 from exitwave.specimen.particles import Particles
 from exitwave.specimen.population import multiply
 from exitwave.specimen.rod import Rod

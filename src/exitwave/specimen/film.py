@@ -9,7 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from exitwave.model import Quantity, Value, param
+from exitwave.model import Value
+from exitwave.quantity import Quantity, param
 
 
 class Film(Value):

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exitwave.model import Quantity, Value, param
+from exitwave.model import Value
+from exitwave.quantity import Quantity, param
 from exitwave.specimen.shapes import Shape, axes_of
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exitwave.model import Prior, Quantity, Value, param, per_particle
+from exitwave.model import Value
+from exitwave.quantity import Prior, Quantity, param, per_particle
 from exitwave.specimen.particles import Particles
 from exitwave.specimen.shapes import axes_of
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exitwave.model import Quantity, Value, get, param, paths
+from exitwave.model import Value, get, paths
+from exitwave.quantity import Quantity, param
 
 
 class Specimen(Value):
