@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, singledispatch
 
@@ -20,7 +19,7 @@ from exitwave.specimen import Film, Particles
 from exitwave.specimen.shapes import smallest_rectangle
 
 # Names of the components of parameters with several columns; those of `size` come from the shape.
-_COMPONENTS = {"center": ("z", "y", "x"), "rotation": ("w", "x", "y", "z")}
+_COMPONENTS = {"center": ("z", "y", "x"), "rotation": ("w", "x", "y", "z"), "optic_axis": ("z", "y", "x")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,8 @@ class Truth:
     @cached_property
     def contours(self) -> list[np.ndarray]:
         """Outlines of the amodal silhouettes, N polygons (V, 2) in pixels, not clipped; round ones have 64 corners."""
-        return [polygon for block in self._blocks() for polygon in _outlines(block, self._grid)]
+        blocks = (block for part in self.parts for block in bodies(part))
+        return [polygon for block in blocks for polygon in _outlines(block, self._grid)]
 
     @cached_property
     def visible_boxes(self) -> np.ndarray:
@@ -103,10 +103,6 @@ class Truth:
     @property
     def _grid(self) -> Grid:
         return Grid(self.shape, self.pixel)
-
-    def _blocks(self) -> Iterator[Bodies]:
-        for part in self.parts:
-            yield from bodies(part)
 
     def _checked(self, instance: int) -> int:
         if not 0 <= instance < len(self):
@@ -144,18 +140,18 @@ def annotate(scene: Scene) -> Truth:
     boxes = _gather([block.box(grid) for block in blocks], (4,))
     border = np.array([-0.5, -0.5, grid.shape[0] - 0.5, grid.shape[1] - 0.5])
     beyond = ((boxes - border) * [1, 1, -1, -1] < 0).any(-1)
-    ids = coverage.ids.cpu().numpy()
+    ids = coverage.ids.cpu()
     return Truth(
         shape=(grid.shape[0], grid.shape[1]),
         pixel=(grid.spacing[0], grid.spacing[1]),
         classes=classes,
         class_id=np.array(class_id, dtype=np.int64),
-        ids=ids,
+        ids=ids.numpy(),
         depth=coverage.depth.cpu().numpy(),
         boxes=boxes,
         oriented_boxes=_gather([_oriented(block, grid) for block in blocks], (4, 2)),
         center=_gather([block.center for block in blocks], (3,)),
-        area=np.bincount(ids.ravel(), minlength=len(boxes) + 1)[1:],
+        area=torch.bincount(ids.flatten(), minlength=len(boxes) + 1)[1:].numpy(),
         amodal_area=coverage.area.cpu().numpy(),
         truncated=beyond & (coverage.inside.cpu().numpy() > 0),
         physical=_physical(parts),
@@ -216,14 +212,19 @@ def _oriented(block: Bodies, grid: Grid) -> Tensor:
     return corners + middle
 
 
-def _outlines(block: Bodies, grid: Grid) -> Iterator[np.ndarray]:
-    """Yield the outlines (V, 2) in pixels, without the corners that lie on one another."""
-    step = block.size.new_tensor(grid.spacing)
+def _outlines(block: Bodies, grid: Grid) -> list[np.ndarray]:
+    """Return the outlines (V, 2) in pixels, without the corners that lie on one another."""
     polygons = block.shape.outline(block.size, block.axes)
-    for polygon, middle in zip(polygons, block.position(grid), strict=True):
-        corners = (polygon / step + middle).numpy()
-        apart = np.abs(corners - np.roll(corners, 1, 0)).max(1) > 1e-6
-        yield corners[apart]
+    if not polygons:
+        return []
+    count = np.array([len(polygon) for polygon in polygons])
+    ends = np.cumsum(count)
+    middle = np.repeat(block.position(grid).numpy(), count, 0)
+    corners = torch.cat(polygons).numpy() / grid.spacing + middle
+    before = np.arange(len(corners)) - 1
+    before[ends - count] = ends - 1  # the first corner of each follows its last
+    apart = np.abs(corners - corners[before]).max(1) > 1e-6
+    return np.split(corners[apart], np.add.reduceat(apart, ends - count).cumsum()[:-1])
 
 
 def _physical(parts: tuple[Particles, ...]) -> dict[str, np.ndarray]:

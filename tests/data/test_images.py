@@ -63,7 +63,8 @@ def test_everything_else_is_tiff(image: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "dtype"), [(1, np.uint8), (8, np.uint8), (12, np.uint16), (16, np.uint16), (17, np.uint32)]
+    ("bits", "dtype"),
+    [(1, np.uint8), (8, np.uint8), (12, np.uint16), (16, np.uint16), (17, np.uint32), (32, np.uint32)],
 )
 def test_counts_take_the_smallest_type(bits: int, dtype: type) -> None:
     counts = stored(torch.tensor([[-0.6, 0.0, 2**bits - 1, 2**bits + 5]], dtype=torch.float64), bits)

@@ -170,7 +170,8 @@ def test_long_run_lengths() -> None:
     counts = np.array([0, 2**40, 1, 2**33, 2**50, 5])
     value = shift = 0
     numbers: list[int] = []
-    for letter in packed(counts):
+    (text,) = packed(counts, np.array([0]))
+    for letter in text:
         code = ord(letter) - 48
         value |= (code & 31) << shift
         shift += 5

@@ -21,13 +21,16 @@ def stored(image: Tensor, bits: int | None) -> np.ndarray:
     array([[  0, 255]], dtype=uint8)
     """
     array = image.detach().cpu().numpy()
-    if array.ndim == 3:
-        array = np.moveaxis(array, 0, -1)
-    if bits is None:
-        return np.ascontiguousarray(array, dtype=np.float32)
-    dtype = np.uint8 if bits <= 8 else np.uint16 if bits <= 16 else np.uint32
-    # In double precision: 32 bits do not fit in a single.
-    return np.ascontiguousarray(np.clip(np.rint(array.astype(np.float64)), 0, 2**bits - 1).astype(dtype))
+    if bits is not None and bits > 24:
+        array = array.astype(np.float64)  # single precision holds integers up to 24 bits
+    channels = array[None] if array.ndim == 2 else array
+    dtype = np.float32 if bits is None else np.uint8 if bits <= 8 else np.uint16 if bits <= 16 else np.uint32
+    # Channel by channel, several times faster than a copy with the axes moved.
+    interleaved = np.empty((*channels.shape[1:], len(channels)), dtype=dtype)
+    for number, channel in enumerate(channels):
+        counts = channel if bits is None else np.clip(np.rint(channel), 0, 2**bits - 1)
+        interleaved[..., number] = counts
+    return interleaved if array.ndim == 3 else interleaved[..., 0]
 
 
 def suffix(image: np.ndarray) -> str:
@@ -45,8 +48,8 @@ def encode(image: np.ndarray, pixel: tuple[float, float]) -> bytes:
     return png(image, pixel) if suffix(image) == ".png" else tiff(image, pixel)
 
 
-def png(image: np.ndarray, pixel: tuple[float, float]) -> bytes:
-    """Return a PNG of a uint8 or uint16 array (H, W) or a uint8 array (H, W, 3).
+def png(image: np.ndarray, pixel: tuple[float, float] | None = None) -> bytes:
+    """Return a PNG of a uint8 or uint16 array (H, W) or a uint8 array (H, W, 3); `pixel` (dy, dx) is in micrometres.
 
     Rows are stored as differences from the row above, and equal bytes in runs. Noisy images then shrink as far as with
     any setting of zlib, there is nothing in them but a narrow histogram, in a quarter of the usual time.
@@ -63,11 +66,15 @@ def png(image: np.ndarray, pixel: tuple[float, float]) -> bytes:
     squeeze = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     data = squeeze.compress(lines.data) + squeeze.flush()
     depth, kind = 8 * image.dtype.itemsize, 2 if image.ndim == 3 else 0
-    # Samples per metre; what does not fit in the field is left out.
-    density = [round(1e6 / step) for step in reversed(pixel)]
-    scale = _chunk(b"pHYs", struct.pack(">IIB", *density, 1)) if max(density) < 2**31 else b""
+    scale = b"" if pixel is None else _scale(pixel)
     head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + scale + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _scale(pixel: tuple[float, float]) -> bytes:
+    """Return the chunk that tells the samples per metre; nothing where they do not fit in its fields."""
+    density = [round(1e6 / step) for step in reversed(pixel)]
+    return _chunk(b"pHYs", struct.pack(">IIB", *density, 1)) if max(density) < 2**31 else b""
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

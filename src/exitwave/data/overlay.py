@@ -61,7 +61,8 @@ def overlaid(
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     kind = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-    picture = Image.fromarray(displayed(image)).convert("RGB").resize(size, kind)
+    # Averaged by whole numbers first, which is most of the way and takes a tenth of the time.
+    picture = Image.fromarray(displayed(image)).convert("RGB").resize(size, kind, reducing_gap=1.0)
     # Fewer and larger objects can carry a stronger line.
     line = 1.3 if sum(map(len, boxes.values())) > 60 else 1.8
     for number in sorted({*boxes, *outlines}):
@@ -108,7 +109,7 @@ def _stroke(
         points = ((polygon[:, ::-1] + 0.5) * (scale * _FINE)).round(1)
         ring = [tuple(point) for point in np.concatenate([points, points[:1]]).tolist()]
         draw.line(ring, fill=round(255 * strength), width=max(1, round(width * _FINE)), joint="curve")
-    picture.paste(colour, (0, 0), mask.resize(picture.size, Image.Resampling.BOX))
+    picture.paste(colour, (0, 0), mask.reduce(_FINE))
 
 
 def _scale_bar(picture: Image.Image, step: float) -> None:

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from exitwave.model import Value
 from exitwave.specimen.habit import LAUE, edges_of, ends_of, faces, triples_of
-from exitwave.specimen.shapes import Shape, hull, ridge_excess, smallest_rectangle
+from exitwave.specimen.polyhedron import gathered, hulls, volume_of
+from exitwave.specimen.shapes import Shape, ridge_excess, smallest_rectangle
 
 _FAR = 1e6
 # Entries of the largest tables over particles, corners and faces.
-_TABLE = 1 << 18
+_TABLE = 1 << 15
 
 
 class Crystal(Value):
@@ -87,28 +88,25 @@ class Crystal(Value):
         """
         distance = self.ungrouped(size).to(torch.float64)
         triples, inverses = triples_of(self._faces()[0])
-        triples, inverses = triples.to(size.device), inverses.to(size.device)
+        triples = triples.to(size.device)
+        inverses = inverses.to(size.device).permute(2, 1, 0).contiguous()  # (face of the triple, coordinate, triple)
         normals = self._normals(distance)
         corners = []
-        # The (triples x faces) table of a few particles at a time: a form of 48 faces has 17,000 triples.
+        # The (faces x triples) table of a few particles at a time: a form of 48 faces has 17,000 triples.
         for some in distance.split(max(1, _TABLE // (len(triples) * len(normals)))):
-            points = torch.einsum("tij,ntj->nti", inverses, some[:, triples])
-            slack = some[:, None, :] - points @ normals.T
-            outside = slack.amin(-1) < -1e-7 * some.amax(-1, keepdim=True)
-            corners.append(points.masked_fill(outside[..., None], 0.0).to(size.dtype))
+            first, second, third = (some[:, triple, None].transpose(1, 2) for triple in triples.unbind(1))
+            # Element by element: a matrix product would round according to how many particles there are.
+            points = first * inverses[0] + second * inverses[1] + third * inverses[2]  # (n, 3, T)
+            slack = some[:, :, None] - normals @ points
+            outside = slack.amin(1, keepdim=True) < -1e-7 * some.amax(-1)[:, None, None]
+            corners.append(points.masked_fill(outside, 0.0).transpose(1, 2).to(size.dtype))
         return torch.cat(corners)
 
     def volume(self, size: Tensor) -> Tensor:
-        """Return the volume (N,) in cubic micrometres, by the divergence theorem over the facets' polygons."""
-        volumes = []
-        for distance, corners in zip(self.ungrouped(size).double(), self.vertices(size.double()), strict=True):
-            total = 0.0
-            for normal, length in zip(self._normals(distance), distance, strict=True):
-                on = corners[((corners @ normal - length).abs() < 1e-6 * distance.max()) & (corners.abs().sum(-1) > 0)]
-                if len(on) >= 3:
-                    total = total + length * _polygon_area(on, normal) / 3
-            volumes.append(total)
-        return torch.as_tensor(volumes, dtype=size.dtype)
+        """Return the volume (N,) in cubic micrometres."""
+        distance = self.ungrouped(size).double()
+        corners = gathered(self.vertices(distance if self.per_face else size.double()))
+        return volume_of(corners, self._normals(distance), distance).to(size.dtype)
 
     def radius(self, size: Tensor) -> Tensor:
         """Return the radius (N,) of the sphere around the centre that holds the body, in micrometres."""
@@ -159,17 +157,24 @@ class Crystal(Value):
 
     def support(self, size: Tensor, axes: Tensor, directions: Tensor) -> Tensor:
         """Return how far (N, D) the silhouette reaches along lateral vectors (N, D, 2), times their length."""
-        corners = self.vertices(size)
-        corners = corners[:, corners.any(-1).any(0)] @ axes[:, 1:].transpose(1, 2)
-        return (corners @ directions.transpose(1, 2)).amax(1)
+        return _farthest(self._lateral(size, axes), directions)
 
     def outline(self, size: Tensor, axes: Tensor) -> list[Tensor]:
-        corners = self.vertices(size) @ axes.transpose(1, 2)
-        return [hull(points) for points in corners[:, :, 1:]]
+        return hulls(self._lateral(size, axes))
 
     def oriented_box(self, size: Tensor, axes: Tensor) -> Tensor:
+        corners = self._lateral(size, axes)
         edges = edges_of(self._faces()[0]).to(size) @ axes[:, 1:].transpose(1, 2)
-        return smallest_rectangle(lambda along: self.support(size, axes, along), edges)
+        return smallest_rectangle(lambda along: _farthest(corners, along), edges)
+
+    def _lateral(self, size: Tensor, axes: Tensor) -> Tensor:
+        """Return the corners (N, K, 2) as they project on (y, x), without most of the slots that hold none."""
+        return gathered(self.vertices(size)) @ axes[:, 1:].transpose(1, 2)
+
+
+def _farthest(corners: Tensor, directions: Tensor) -> Tensor:
+    """Return how far (N, D) the corners (N, K, 2) reach along vectors (N, D, 2), times their length."""
+    return (directions @ corners.transpose(1, 2)).amax(-1)
 
 
 def silhouette_lines(normals: Tensor, distance: Tensor, corners: Tensor, ends: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -209,13 +214,3 @@ def _extents(line_y: Tensor, line_x: Tensor, corners: Tensor, ends: Tensor) -> T
         along = line_x[part, :, None] * cy - line_y[part, :, None] * cx
         found.append(along.masked_fill(~there, -_FAR).amax(-1) - along.masked_fill(~there, _FAR).amin(-1))
     return torch.cat(found)
-
-
-def _polygon_area(points: Tensor, normal: Tensor) -> Tensor:
-    """Return the area of the convex polygon spanned by points (V, 3) in the plane of `normal`."""
-    first = torch.linalg.cross(normal, torch.eye(3, dtype=normal.dtype)[int(normal.abs().argmin())])
-    first = first / torch.linalg.vector_norm(first)
-    flat = torch.stack([points @ first, points @ torch.linalg.cross(normal, first)], -1)
-    ring = hull(flat.round(decimals=9))
-    y, x = ring.unbind(-1)
-    return (y * torch.roll(x, -1) - x * torch.roll(y, -1)).sum().abs() / 2

@@ -38,6 +38,11 @@ def _octaves(radii: Floats) -> Integers:
     return np.floor(np.log2(np.maximum(radii, 1e-300))).astype(np.int64)
 
 
+def _present(octaves: Integers) -> list[int]:
+    # Most calls are about a few discs, for which sorting an array takes longer than the geometry.
+    return sorted(set(octaves.tolist()))
+
+
 class Occupied:
     """The discs (balls, in more dimensions) that have their place, ready to be asked who meets them.
 
@@ -54,19 +59,19 @@ class Occupied:
     def add(self, points: Floats, radii: Floats) -> None:
         """Take in discs: centres (n, d) and radii (n,)."""
         octaves = _octaves(radii)
-        for octave in np.unique(octaves):
+        for octave in _present(octaves):
             chosen = octaves == octave
             new = points[chosen], radii[chosen]
-            old = self._discs.get(int(octave))
+            old = self._discs.get(octave)
             both = new if old is None else (np.concatenate((old[0], new[0])), np.concatenate((old[1], new[1])))
-            self._discs[int(octave)] = both
-            self._trees[int(octave)] = KDTree(both[0])
+            self._discs[octave] = both
+            self._trees[octave] = KDTree(both[0])
 
     def hit(self, points: Floats, radii: Floats) -> Mask:
         """Return which of the discs at `points` (n, d) with `radii` (n,) overlap one that has its place, (n,)."""
         found = np.zeros(len(points), dtype=np.bool_)
         octaves = _octaves(radii)
-        for octave in np.unique(octaves):
+        for octave in _present(octaves):
             asked = np.flatnonzero(octaves == octave)
             tree, own = KDTree(points[asked]), radii[asked]
             for key, (_, others) in self._discs.items():
@@ -85,7 +90,7 @@ def overlaps(points: Floats, radii: Floats) -> tuple[Integers, Integers]:
     (array([0]), array([1]))
     """
     octaves = _octaves(radii)
-    classes = [np.flatnonzero(octaves == octave) for octave in np.unique(octaves)]
+    classes = [np.flatnonzero(octaves == octave) for octave in _present(octaves)]
     trees = [KDTree(points[chosen]) for chosen in classes]
     left, right = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for a, first in enumerate(classes):
