@@ -1,4 +1,4 @@
-# Every target does its own set-up: a virtual environment in .venv, redone when pyproject.toml or constraints.txt change.
+# Every target does its own set-up: a virtual environment in .venv, redone when what is built or installed changes.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Further words for pytest, as in `make test ARGS="-k defocus"`.
 ARGS ?=
+# What an installation depends on; Python files are used where they stand.
+BUILT := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 # Two workers with one thread each; without this every worker would start a thread per core.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
@@ -61,14 +63,14 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The interpreter is an order-only prerequisite: it is a link, and its date is that of the system's Python.
-$(VENV)/.installed-demo: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed-demo: $(BUILT) | $(BIN)/python
 	$(INSTALL) -e ".[plot]"
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed-dev: $(BUILT) | $(BIN)/python
 	$(INSTALL) -e ".[dev]"
 	@touch $@
 
-$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed-docs: $(BUILT) | $(BIN)/python
 	$(INSTALL) -e ".[docs]"
 	@touch $@

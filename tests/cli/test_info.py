@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
+import torch
 from cli.commands import done
 
 import exitwave as ew
 from exitwave.cli.listing import listed
 from exitwave.cli.override import overridden
 from exitwave.data import recipe, recipes
+from exitwave.raster import native
 
 
 def test_info_lists_every_field_with_unit_range_and_meaning() -> None:
@@ -36,6 +39,15 @@ def test_info_lists_every_field_with_unit_range_and_meaning() -> None:
 @pytest.mark.parametrize("preset", ["brightfield", "hologram", "quantitative_phase"])
 def test_info_knows_the_presets(preset: str) -> None:
     assert "microscope.optics.na " in done("info", preset)
+
+
+def test_info_alone_tells_of_the_installation() -> None:
+    lines = dict(line.strip().split(maxsplit=1) for line in done("info").splitlines())
+    assert lines["exitwave"] == importlib.metadata.version("exitwave")
+    assert lines["torch"] == torch.__version__
+    assert lines["kernels"] == native.level()
+    assert lines["threads"] == str(torch.get_num_threads())
+    assert "accelerators" in lines
 
 
 def test_every_listed_path_can_be_set() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
 import inspect
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,17 +15,20 @@ if TYPE_CHECKING:
 
 def info(
     recipe: Annotated[
-        str,
+        str | None,
         typer.Argument(help="A recipe's name, the path of a TOML file, or a preset such as brightfield."),
-    ],
+    ] = None,
 ) -> None:
     """List every field of a recipe or preset: path, value or prior, unit, allowed range, meaning.
 
-    The paths are those of --set and --free.
+    The paths are those of --set and --free. Without a name: what this installation computes with.
     """
     from exitwave.cli.listing import listed, shown
     from exitwave.cli.report import table
 
+    if recipe is None:
+        table(("what", "here"), _installation())
+        return
     value, prefix = _named(recipe)
     rows = [(entry.path, shown(entry.value), entry.unit, entry.range, entry.meaning) for entry in listed(value, prefix)]
     table(("path", "value", "unit", "range", "meaning"), rows)
@@ -36,6 +40,24 @@ def recipes() -> None:
     from exitwave.data import recipes as known
 
     table(("recipe", "description"), list(known().items()))
+
+
+def _installation() -> list[tuple[str, str]]:
+    """Return what decides how fast this installation is, and which results it can be compared with."""
+    import torch
+
+    from exitwave.raster import native
+
+    devices = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return [
+        ("exitwave", importlib.metadata.version("exitwave")),
+        ("torch", torch.__version__),
+        ("kernels", native.level()),
+        ("threads", str(torch.get_num_threads())),
+        ("accelerators", ", ".join(devices) or "none"),
+    ]
 
 
 def _named(name: str) -> tuple[Value, str]:

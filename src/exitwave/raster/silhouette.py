@@ -3,20 +3,25 @@
 A pixel belongs to a silhouette where its centre lies inside or on the outline. Bodies are sorted into patch sizes as
 for splatting, and a patch holds little more than the pixels in the silhouette's exact box. Height and instance travel
 in one integer, so that the frontmost body is a maximum and the whole image takes one pass.
+
+On the CPU a compiled kernel does the same for the shapes of this package: an outline is convex, so that it covers one
+span of every row, and only how high the body ends is left to compute at every pixel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from exitwave.grid import Grid
+from exitwave.raster import native
 from exitwave.raster.splat import CHUNK, SIZES, patch_groups
-from exitwave.specimen import Particles, Shape
+from exitwave.specimen import Box, Crystal, Disk, Ellipsoid, Particles, Rod, Shape, Sphere
 from exitwave.specimen.shapes import axes_of
 
 # Bodies whose coefficients are computed at a time: crystals need a table of all corners against all faces.
@@ -26,6 +31,8 @@ _SIDES = (*SIZES, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 # In pixels: centres on the outline itself are inside, whichever way their coordinates were rounded to single precision.
 _TOUCH = 1e-4
 _BEHIND = torch.iinfo(torch.int64).min
+# The shapes that have a kernel, in its order.
+_COMPILED: tuple[type[Shape], ...] = (Sphere, Ellipsoid, Rod, Box, Disk, Crystal)
 
 
 class Bodies(NamedTuple):
@@ -90,6 +97,9 @@ def cover(parts: Sequence[Particles], grid: Grid) -> Coverage:
     Light travels towards +z, where the objective stands: a body ends where the light leaves it. Of two
     surfaces at the same height in single precision the later body's is seen.
     """
+    kernels = _kernels(parts)
+    if kernels is not None:
+        return _draw(kernels, (list(bodies(part)) for part in parts), grid)
     height, width = grid.shape
     device = parts[0].center.device if parts else torch.device("cpu")
     front = torch.full((height * width + 1,), _BEHIND, dtype=torch.int64, device=device)
@@ -113,6 +123,9 @@ def cover(parts: Sequence[Particles], grid: Grid) -> Coverage:
 
 def mask(particles: Particles, number: int, grid: Grid) -> Tensor:
     """Return the silhouette of one body as (H, W) booleans, whatever stands in front of it."""
+    kernels = _kernels([particles])
+    if kernels is not None:
+        return _draw(kernels, [list(bodies(particles, number, number + 1))], grid).ids > 0
     height, width = grid.shape
     found = torch.zeros(height * width + 1, dtype=torch.bool, device=particles.center.device)
     for block in bodies(particles, number, number + 1):
@@ -120,6 +133,45 @@ def mask(particles: Particles, number: int, grid: Grid) -> Tensor:
             if drawn:
                 found[_flat(patches, grid)] = patches.within
     return found[:-1].reshape(height, width)
+
+
+def _kernels(parts: Sequence[Particles]) -> ModuleType | None:
+    """Return the compiled kernels where they can draw all of `parts`."""
+    known = all(part.center.device.type == "cpu" and type(part.shape) in _COMPILED for part in parts)
+    return native.KERNELS if known else None
+
+
+def _draw(kernels: ModuleType, parts: Iterable[list[Bodies]], grid: Grid) -> Coverage:
+    """Return what the compiled kernel makes of blocks of bodies, those of one shape together; see `cover`.
+
+    Only their rows come from torch. The pixels of silhouettes of any size are counted row by row.
+    """
+    height, width = grid.shape
+    dy, dx = grid.spacing
+    depth, ids = torch.full((height, width), torch.nan), torch.zeros(height, width, dtype=torch.int32)
+    counts = [torch.zeros(2, 0, dtype=torch.int64)]
+    first = 1
+    for blocks in filter(None, parts):
+        # On a cell of no size bodies are what they are.
+        rows = torch.cat([block.shape.prepare(block.size, block.axes, 0.0)[0] for block in blocks])
+        found = torch.empty(2, len(rows), dtype=torch.int64)
+        kernels.cover(
+            _COMPILED.index(type(blocks[0].shape)),
+            rows,
+            torch.cat([block.position(grid) for block in blocks]),
+            torch.cat([block.center[:, 0] for block in blocks]),
+            (dy, dx),
+            _TOUCH * min(dy, dx),
+            first,
+            depth,
+            ids,
+            *found,
+            torch.get_num_threads(),
+        )
+        counts.append(found)
+        first += len(rows)
+    area, inside = torch.cat(counts, 1)
+    return Coverage(ids, depth, area, inside)
 
 
 def _sweep(block: Bodies, grid: Grid) -> Iterator[tuple[_Patches, int, bool]]:

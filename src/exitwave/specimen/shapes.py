@@ -8,7 +8,7 @@ particles at once, from rows of coefficients that `prepare` computes one time pe
   normal (distance, n_y, n_x);
 - `reach`, `support`, `outline`, `oriented_box`: the exact extent and silhouette, for annotations.
 
-`thickness` makes of the first two the chord averaged over a grid cell, the one formula behind every image.
+`node` makes of the first two the chord averaged over a grid cell, the one formula behind every image.
 """
 
 from __future__ import annotations
@@ -54,8 +54,10 @@ class Shape(Protocol):
     def oriented_box(self, size: Tensor, axes: Tensor) -> Tensor: ...
 
 
-def thickness(shape: Shape, rows: Tensor, scale: Tensor, y: Tensor, x: Tensor, cell: float) -> Tensor:
-    """Return the chord along z averaged over the grid cell, in micrometres, broadcast over y (n, S, 1), x (n, 1, S).
+def node(shape: Shape, rows: Tensor, scale: Tensor, y: Tensor, x: Tensor, cell: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where the chord that stands for a grid cell begins, its length, both in micrometres, and its share.
+
+    All are broadcast over y (n, S, 1), x (n, 1, S). The share is that of the cell which the body covers, times `scale`.
 
     Across an edge the average over a cell of width p is that over the segment of length p along the edge's normal.
     A fraction `hit` of the segment lies inside, and there the chord is a constant (vertical wall), a line (slanted
@@ -66,14 +68,20 @@ def thickness(shape: Shape, rows: Tensor, scale: Tensor, y: Tensor, x: Tensor, c
     distance, normal_y, normal_x = shape.edge(rows, y, x)
     deep = distance / cell + 0.5
     hit = deep.clamp(0.0, 1.0)
-    node = 0.5 * (1.0 - hit)
+    offset = 0.5 * (1.0 - hit)
     if shape.rounded:
         # The square-root node to 1e-4, without its cancellation far inside.
         deep = deep.clamp(min=1.0)
-        node = node - hit / (48.0 * (deep - 0.5) - 6.0 / deep**3)
-    inward = cell * node
+        offset = offset - hit / (48.0 * (deep - 0.5) - 6.0 / deep**3)
+    inward = cell * offset
     entry, leave = shape.chord(rows, y - inward * normal_y, x - inward * normal_x)
-    return scale[:, None, None] * hit * (leave - entry).clamp(min=0.0)
+    return entry, (leave - entry).clamp(min=0.0), scale[:, None, None] * hit
+
+
+def thickness(shape: Shape, rows: Tensor, scale: Tensor, y: Tensor, x: Tensor, cell: float) -> Tensor:
+    """Return the chord along z averaged over the grid cell, in micrometres: the length at `node` times its share."""
+    _, length, share = node(shape, rows, scale, y, x, cell)
+    return share * length
 
 
 def axes_of(rotation: Tensor) -> Tensor:

@@ -1,0 +1,246 @@
+// Bodies with round rims, as vectors of samples; see shapes.h for what a body offers.
+#pragma once
+
+#include "shapes.h"
+
+namespace exitwave::EXITWAVE_LEVEL {
+
+struct Sphere {
+    float radius, square, cell, per_cell, outer;
+    struct Sums {
+        Wide row[1];
+    };
+    struct Point {
+        Wide entry, leave, hit, square, shrink;
+        Root distance, half;
+        Rim<true> rim;
+    };
+
+    EXITWAVE_METHOD Sphere(const float *row, int, float cell, float *)
+        : radius(row[0]), square(row[0] * row[0]), cell(cell), per_cell(1.0f / cell), outer(row[0] + 0.5f * cell) {}
+
+    EXITWAVE_METHOD Sums fresh() const { return Sums{}; }
+
+    EXITWAVE_METHOD float half_height() const { return outer; }
+
+    EXITWAVE_METHOD void span(Wide y, Wide &low, Wide &high) const {
+        high = square_root(greater(outer * outer - y * y, Wide{}));
+        low = -high;
+    }
+
+    template <bool> EXITWAVE_METHOD Point at(Wide y, Wide x) const {
+        const Wide around = y * y + x * x;
+        const Root distance = root_of_squares(around);
+        const Rim<true> rim(radius - distance.value, cell, per_cell);
+        const Wide shrink = 1.0f - rim.inward * distance.inverse;
+        const Root half = root(square - around * shrink * shrink);
+        return {-half.value, half.value, rim.hit, around, shrink, distance, half, rim};
+    }
+
+    EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Sums &sums,
+                              Wide &by_y, Wide &by_x) const {
+        using exitwave::EXITWAVE_LEVEL::back;
+        const Wide by_radicand = back(point.half, by_leave - by_entry);
+        const Wide by_shrink = -2.0f * by_radicand * point.square * point.shrink;
+        const Wide by_inward = -by_shrink * point.distance.inverse;
+        const Wide by_depth = point.rim.back(by_hit, by_inward, per_cell);
+        const Wide by_distance = -by_inward * point.rim.inward * point.distance.inverse - by_depth;
+        const Wide by_square = back(point.distance, by_distance) - by_radicand * point.shrink * point.shrink;
+        sums.row[0] += by_depth + 2.0f * radius * by_radicand;
+        by_y = 2.0f * y * by_square;
+        by_x = 2.0f * x * by_square;
+    }
+
+    EXITWAVE_METHOD void reduce(const Sums &sums, float *row) const { row[0] = total(sums.row[0]); }
+};
+
+struct Ellipsoid {
+    float yy, yx, xx, tilt_y, tilt_x, middle, cell, per_cell;
+    float lean, wide, narrow; // of the outer ellipse: x = lean y +- sqrt(wide - narrow y^2)
+    struct Sums {
+        Wide row[6];
+    };
+    struct Point {
+        Wide entry, leave, hit;
+        Wide slope_y, slope_x, y, x, near_y, near_x;
+        Root level, steep, half;
+        Rim<true> rim;
+    };
+
+    EXITWAVE_METHOD Ellipsoid(const float *row, int, float cell, float *)
+        : yy(row[0]), yx(row[1]), xx(row[2]), tilt_y(row[3]), tilt_x(row[4]), middle(row[5]), cell(cell),
+          per_cell(1.0f / cell) {
+        // Half a cell beyond the silhouette, measured along its shorter axis.
+        const float mean = 0.5f * (yy + xx);
+        const float steepest = scalar_root(mean + scalar_root(0.25f * (yy - xx) * (yy - xx) + yx * yx));
+        const float grown = 1.0f + 0.5f * cell * steepest;
+        lean = -yx / xx;
+        wide = grown * grown / xx;
+        narrow = (yy * xx - yx * yx) / (xx * xx);
+    }
+
+    EXITWAVE_METHOD Sums fresh() const { return Sums{}; }
+
+    EXITWAVE_METHOD float half_height() const { return scalar_root(wide / narrow); }
+
+    EXITWAVE_METHOD void span(Wide y, Wide &low, Wide &high) const {
+        const Wide half = square_root(greater(wide - narrow * y * y, Wide{}));
+        low = lean * y - half;
+        high = lean * y + half;
+    }
+
+    template <bool> EXITWAVE_METHOD Point at(Wide y, Wide x) const {
+        const Wide slope_y = yy * y + yx * x, slope_x = yx * y + xx * x;
+        const Root level = root(slope_y * y + slope_x * x);
+        const Root steep = root_of_squares(slope_y * slope_y + slope_x * slope_x);
+        const Rim<true> rim((1.0f - level.value) * level.value * steep.inverse, cell, per_cell);
+        const Wide shift = rim.inward * steep.inverse;
+        const Wide near_y = y - shift * slope_y, near_x = x - shift * slope_x;
+        const Root half = root(1.0f - (yy * near_y * near_y + 2.0f * yx * near_y * near_x + xx * near_x * near_x));
+        const Wide centre = tilt_y * near_y + tilt_x * near_x;
+        const Wide reach = middle * half.value;
+        return {centre - reach, centre + reach, rim.hit, slope_y, slope_x, y,  x,
+                near_y,         near_x,         level,   steep,   half,    rim};
+    }
+
+    EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Sums &sums,
+                              Wide &by_y, Wide &by_x) const {
+        using exitwave::EXITWAVE_LEVEL::back;
+        const Wide by_reach = by_leave - by_entry, by_centre = by_leave + by_entry;
+        const Wide by_level = -back(point.half, by_reach * middle);
+        const Wide near_y = point.near_y, near_x = point.near_x;
+        const Wide by_near_y = 2.0f * by_level * (yy * near_y + yx * near_x) + by_centre * tilt_y;
+        const Wide by_near_x = 2.0f * by_level * (yx * near_y + xx * near_x) + by_centre * tilt_x;
+        sums.row[3] += by_centre * near_y;
+        sums.row[4] += by_centre * near_x;
+        sums.row[5] += by_reach * point.half.value;
+        // near = (y, x) - inward slope / steep; distance = (1 - level) level / steep.
+        const Wide towards = by_near_y * point.slope_y + by_near_x * point.slope_x;
+        const Wide by_distance = point.rim.back(by_hit, -towards * point.steep.inverse, per_cell);
+        const Wide shift = point.rim.inward * point.steep.inverse, radius = point.level.value;
+        const Wide by_inverse = by_distance * (1.0f - radius) * radius - point.rim.inward * towards;
+        const Wide by_steep = back(point.steep, -2.0f * by_inverse * point.steep.inverse * point.steep.inverse);
+        const Wide by_round = back(point.level, by_distance * (1.0f - 2.0f * radius) * point.steep.inverse);
+        const Wide by_slope_y = by_steep * point.slope_y - shift * by_near_y + by_round * y;
+        const Wide by_slope_x = by_steep * point.slope_x - shift * by_near_x + by_round * x;
+        sums.row[0] += by_level * near_y * near_y + by_slope_y * y;
+        sums.row[1] += 2.0f * by_level * near_y * near_x + by_slope_y * x + by_slope_x * y;
+        sums.row[2] += by_level * near_x * near_x + by_slope_x * x;
+        by_y = by_near_y + by_round * point.slope_y + by_slope_y * yy + by_slope_x * yx;
+        by_x = by_near_x + by_round * point.slope_x + by_slope_y * yx + by_slope_x * xx;
+    }
+
+    EXITWAVE_METHOD void reduce(const Sums &sums, float *row) const {
+        for (int column = 0; column < 6; ++column) {
+            row[column] = total(sums.row[column]);
+        }
+    }
+};
+
+struct Rod {
+    float radius, straight, upright, lateral, ey, ex, cell, per_cell, norm, end, per_reach;
+    bool tilted;
+    Stadium stadium;
+    struct Sums {
+        Wide row[6], norm;
+    };
+    // One end of the chord: `middle` along the axis is the centre of the sphere that it lies on.
+    struct End {
+        Wide free, middle, rest;
+        Root half;
+    };
+    struct Point {
+        Wide entry, leave, hit;
+        Wide along, across, beyond, shift, near_along, near_across;
+        Root distance, width;
+        End last, first;
+        Rim<true> rim;
+    };
+
+    EXITWAVE_METHOD Rod(const float *row, int, float cell, float *)
+        : radius(row[0]), straight(row[1]), upright(row[2]), lateral(row[3]), ey(row[4]), ex(row[5]), cell(cell),
+          per_cell(1.0f / cell), norm(ey * ey + ex * ex), end(straight * lateral),
+          per_reach(1.0f / at_least(lateral, 1e-6f)), tilted(lateral >= 1e-6f),
+          stadium(end * ey, end * ex, (ey < 0.0f ? ex : -ex) * (radius + 0.5f * cell), 0.0f,
+                  (radius + 0.5f * cell) * (radius + 0.5f * cell), 1.0f) {}
+
+    EXITWAVE_METHOD Sums fresh() const { return Sums{}; }
+
+    EXITWAVE_METHOD float half_height() const { return absolute(stadium.ey) + radius + 0.5f * cell; }
+
+    EXITWAVE_METHOD void span(Wide y, Wide &low, Wide &high) const { stadium.span(y, low, high); }
+
+    EXITWAVE_METHOD End end_of(Wide along, Wide width, float upwards) const {
+        const Wide free = (along + width * upwards) * per_reach;
+        const Wide middle = clamp(free, all_wide(-straight), all_wide(straight));
+        const Wide rest = along - middle * lateral;
+        return {free, middle, rest, root(width * width - rest * rest)};
+    }
+
+    template <bool> EXITWAVE_METHOD Point at(Wide y, Wide x) const {
+        const Wide along = ey * y + ex * x, across = ex * y - ey * x;
+        const Wide beyond = along - clamp(along, all_wide(-end), all_wide(end));
+        const Root distance = root_of_squares(beyond * beyond + across * across);
+        const Rim<true> rim(radius - distance.value, cell, per_cell);
+        const Wide shift = rim.inward * norm * distance.inverse;
+        const Wide near_along = along - shift * beyond, near_across = across - shift * across;
+        const Root width = root(radius * radius - near_across * near_across);
+        const End last = end_of(near_along, width.value, upright), first = end_of(near_along, width.value, -upright);
+        const Wide leave = last.middle * upright + last.half.value, entry = first.middle * upright - first.half.value;
+        return {entry,      leave,       rim.hit,  along, across, beyond, shift,
+                near_along, near_across, distance, width, last,   first,  rim};
+    }
+
+    // Adds the gradients of one end of the chord, given that by its height.
+    EXITWAVE_METHOD void back_end(const End &end, Wide by_height, Wide by_half, float upwards, float sense, Wide width,
+                                  Sums &sums, Wide &by_along, Wide &by_width) const {
+        using exitwave::EXITWAVE_LEVEL::back;
+        const Wide by_radicand = back(end.half, by_half), by_rest = -2.0f * end.rest * by_radicand;
+        const Wide by_middle = by_height * upright - by_rest * lateral;
+        const Mask above = end.free > straight, below = end.free < -straight;
+        const Wide by_free = where(~(above | below), by_middle) * per_reach;
+        by_along += by_rest + by_free;
+        by_width += 2.0f * width * by_radicand + by_free * upwards;
+        sums.row[1] += where(above, by_middle) - where(below, by_middle);
+        sums.row[2] += by_height * end.middle + sense * by_free * width;
+        sums.row[3] -= by_rest * end.middle + (tilted ? 1.0f : 0.0f) * by_free * end.free;
+    }
+
+    EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Sums &sums,
+                              Wide &by_y, Wide &by_x) const {
+        using exitwave::EXITWAVE_LEVEL::back;
+        Wide by_near_along{}, by_width{};
+        back_end(point.last, by_leave, by_leave, upright, 1.0f, point.width.value, sums, by_near_along, by_width);
+        back_end(point.first, by_entry, -by_entry, -upright, -1.0f, point.width.value, sums, by_near_along, by_width);
+        const Wide by_radicand = back(point.width, by_width);
+        const Wide by_near_across = -2.0f * point.near_across * by_radicand;
+        const Wide by_shift = -(by_near_along * point.beyond + by_near_across * point.across);
+        const Wide scaled = by_shift * point.distance.inverse;
+        const Wide by_depth = point.rim.back(by_hit, scaled * norm, per_cell);
+        const Wide by_square = back(point.distance, -by_depth - scaled * point.shift);
+        const Wide by_beyond = 2.0f * by_square * point.beyond - point.shift * by_near_along;
+        const Mask above = point.along > end, below = point.along < -end;
+        const Wide by_end = where(below, by_beyond) - where(above, by_beyond);
+        const Wide by_along = by_near_along + where(above | below, by_beyond);
+        const Wide by_across = by_near_across * (1.0f - point.shift) + 2.0f * by_square * point.across;
+        sums.row[0] += by_depth + 2.0f * radius * by_radicand;
+        sums.row[1] += by_end * lateral;
+        sums.row[3] += by_end * straight;
+        sums.row[4] += by_along * y - by_across * x;
+        sums.row[5] += by_along * x + by_across * y;
+        sums.norm += scaled * point.rim.inward;
+        by_y = ey * by_along + ex * by_across;
+        by_x = ex * by_along - ey * by_across;
+    }
+
+    EXITWAVE_METHOD void reduce(const Sums &sums, float *row) const {
+        for (int column = 0; column < 6; ++column) {
+            row[column] = total(sums.row[column]);
+        }
+        const float by_norm = total(sums.norm);
+        row[4] += 2.0f * ey * by_norm;
+        row[5] += 2.0f * ex * by_norm;
+    }
+};
+
+} // namespace exitwave::EXITWAVE_LEVEL

@@ -1,0 +1,75 @@
+"""The compiled kernels; sources in native/. `raster.native` says whether they are there.
+
+Tensors are dense and on the CPU, in single precision (those of `cover` in double); they are passed detached.
+"""
+
+from torch import Tensor
+
+def level() -> str: ...
+def splat_forward(
+    body: int,
+    rows: Tensor,
+    scale: Tensor,
+    position: Tensor,
+    altitude: Tensor,
+    weights: Tensor,
+    spacing: tuple[float, float, float],
+    slabs: tuple[float, float] | None,
+    maps: Tensor,
+    add: bool,
+    threads: int,
+) -> None: ...
+def splat_adjoint(
+    body: int,
+    rows: Tensor,
+    scale: Tensor,
+    position: Tensor,
+    altitude: Tensor,
+    weights: Tensor,
+    spacing: tuple[float, float, float],
+    slabs: tuple[float, float] | None,
+    maps: Tensor,
+    by_rows: Tensor,
+    by_scale: Tensor,
+    by_position: Tensor,
+    by_altitude: Tensor,
+    by_weights: Tensor,
+    threads: int,
+) -> None: ...
+def exit_wave(cycles: Tensor, absorbance: Tensor | None, wave: Tensor, threads: int) -> None: ...
+def exit_wave_adjoint(
+    cycles: Tensor,
+    absorbance: Tensor | None,
+    from_wave: Tensor,
+    to_cycles: Tensor,
+    to_absorbance: Tensor | None,
+    threads: int,
+) -> None: ...
+def cover(
+    body: int,
+    rows: Tensor,
+    position: Tensor,
+    altitude: Tensor,
+    pixel: tuple[float, float],
+    touch: float,
+    first: int,
+    depth: Tensor,
+    ids: Tensor,
+    area: Tensor,
+    inside: Tensor,
+    threads: int,
+) -> None: ...
+def pupil_times(
+    spectrum: Tensor,
+    fy: Tensor,
+    fx: Tensor,
+    na: float,
+    wavelength: float,
+    medium: float,
+    height: float,
+    step: tuple[float, float],
+    field: Tensor,
+    threads: int,
+) -> None: ...
+def turn_over(source: Tensor, first: int, target: Tensor, threads: int) -> None: ...
+def add_square(field: Tensor, weight: float, total: Tensor, threads: int) -> None: ...
