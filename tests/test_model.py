@@ -435,17 +435,6 @@ RENDERING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "a field needs coherent light, got a source of 37 points; set condenser_na to 0",
     ),
-    "all light misses": (
-        lambda: ew.render(
-            ew.Scene(
-                ew.Specimen(()),
-                ew.Microscope(ew.Coherent(direction=(0.9, 0.0)), ew.Transmission(), ew.Objective(na=0.5), ew.Ideal()),
-                ew.Grid((16, 16), 0.15),
-            )
-        ),
-        ValueError,
-        "no light of the source passes the objective of NA 0.5",
-    ),
     "unknown part": (
         lambda: ew.render(ew.Scene(ew.Specimen((ew.Sphere(),)), ew.brightfield(), ew.Grid((16, 16), 0.2))),
         TypeError,

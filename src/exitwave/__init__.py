@@ -10,18 +10,27 @@ from exitwave.annotate import Truth, annotate
 from exitwave.data import Stream, generate, recipe, recipes
 from exitwave.fit import FitResult, fit
 from exitwave.grid import Grid
-from exitwave.illumination import Coherent, Koehler
-from exitwave.interaction import Transmission
+from exitwave.illumination import Annulus, Coherent, HalfDisk, Koehler, SourcePoints
+from exitwave.interaction import Multislice, Transmission
 from exitwave.model import Value, get, paths, substitute
-from exitwave.optics import Objective
-from exitwave.presets import brightfield, hologram, quantitative_phase
+from exitwave.optics import Objective, PhaseRing, Polarization, Reference, Shear
+from exitwave.presets import (
+    brightfield,
+    darkfield,
+    dic,
+    hologram,
+    oblique,
+    phase_contrast,
+    polarized,
+    quantitative_phase,
+)
 from exitwave.priors import Choice, LogNormal, LogUniform, Mixture, Normal, TruncatedNormal, Uniform
 from exitwave.quantity import Param, Quantity, param, per_particle
 from exitwave.random import Key
-from exitwave.render import optical_field, render
+from exitwave.render import optical_field, render, source_error
 from exitwave.sample import sample
 from exitwave.scene import Microscope, Scene
-from exitwave.sensor import Camera, Ideal, Interferometer
+from exitwave.sensor import Camera, Ideal, Interferometer, camera_rgb
 from exitwave.specimen import (
     Agglomerates,
     Box,
@@ -46,6 +55,7 @@ from exitwave.toml import dump, load
 
 __all__ = [
     "Agglomerates",
+    "Annulus",
     "Box",
     "Camera",
     "Centred",
@@ -58,6 +68,7 @@ __all__ = [
     "Film",
     "FitResult",
     "Grid",
+    "HalfDisk",
     "Ideal",
     "Interferometer",
     "Key",
@@ -67,17 +78,23 @@ __all__ = [
     "Material",
     "Microscope",
     "Mixture",
+    "Multislice",
     "Normal",
     "Objective",
     "Param",
     "Particles",
+    "PhaseRing",
     "PoissonDisk",
+    "Polarization",
     "Population",
     "Quantity",
+    "Reference",
     "Rod",
     "Scattered",
     "Scene",
     "Sedimented",
+    "Shear",
+    "SourcePoints",
     "Specimen",
     "Sphere",
     "Stream",
@@ -88,6 +105,9 @@ __all__ = [
     "Value",
     "annotate",
     "brightfield",
+    "camera_rgb",
+    "darkfield",
+    "dic",
     "dump",
     "fit",
     "generate",
@@ -95,14 +115,18 @@ __all__ = [
     "hologram",
     "load",
     "material",
+    "oblique",
     "optical_field",
     "param",
     "paths",
     "per_particle",
+    "phase_contrast",
+    "polarized",
     "quantitative_phase",
     "recipe",
     "recipes",
     "render",
     "sample",
+    "source_error",
     "substitute",
 ]

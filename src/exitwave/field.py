@@ -7,6 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from exitwave.fourier import Band
 from exitwave.grid import Grid
 
 
@@ -35,24 +36,45 @@ class Canvas:
 
 
 @dataclass(frozen=True)
+class Slabs:
+    """Equidistant planes z = first + k step, k = 0 ... count - 1, in micrometres, that stand for a deep specimen."""
+
+    first: float
+    step: float
+    count: int
+
+    @property
+    def last(self) -> float:
+        """The height of the last plane in micrometres."""
+        return self.first + (self.count - 1) * self.step
+
+
+@dataclass(frozen=True)
 class Source:
     """The light that reaches the specimen: an incoherent sum of plane waves in a few colours.
 
     `direction` (S, 2) holds index times sine of the incidence angles along (y, x), that is spatial frequency times
     vacuum wavelength; `weight` (S,) sums to 1. `wavelength` (L,) is in micrometres; `spectrum` (L,) sums to 1.
+    Without `kernels` every plane wave is imaged (Abbe); otherwise that many coherent modes stand for all of them.
     """
 
     direction: Tensor
     weight: Tensor
     wavelength: Tensor
     spectrum: Tensor
+    kernels: int | None = None
+
+    def to(self, like: Tensor) -> Source:
+        """Return the source with the dtype and device of a tensor."""
+        given = (self.direction, self.weight, self.wavelength, self.spectrum)
+        return Source(*(tensor.to(like) for tensor in given), kernels=self.kernels)
 
 
 class Wave(Protocol):
     """The light that leaves a specimen, relative to the light that reached it.
 
     `medium` (L,) is the medium's index at each wavelength and `plane` the height z in micrometres that the wave
-    is given at.
+    is given at. A `thin` wave is the same for every direction of incidence.
     """
 
     @property
@@ -67,8 +89,15 @@ class Wave(Protocol):
     @property
     def plane(self) -> Tensor: ...
 
-    def spectrum(self, colour: int, direction: Tensor) -> Tensor:
-        """Return the Fourier transform of the wave divided by its incident plane wave, (H, W), zero frequency first."""
+    @property
+    def thin(self) -> bool: ...
+
+    def spectrum(self, colour: int, direction: Tensor, band: Band) -> Tensor:
+        """Return the Fourier transform (K, n, m) of the wave divided by its incident plane wave, on a band.
+
+        K is 1 where polarisation stays as it is. Otherwise the four numbers are the wave's Jones matrix in the basis
+        of the identity and of i times Pauli's matrices (1 0, 0 -1), (0 1, 1 0), (0 -i, i 0), in the frame (x, y).
+        """
         ...
 
 

@@ -10,12 +10,13 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import torch
 from torch import Tensor
 
-from exitwave.quantity import ANY_SHAPE, Param, Prior, param, per_particle
+from exitwave.quantity import ANY_SHAPE, Param, is_prior, param, per_particle
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(param, per_particle, dataclasses.field))
@@ -53,7 +54,7 @@ class Value:
             if isinstance(value, Tensor):
                 self._match_dims(name, spec, value, letters)
                 spec.check(self._name(name), value)
-        if not any(isinstance(getattr(self, name), Prior) for name in specs):
+        if not any(is_prior(getattr(self, name)) for name in specs):
             self.check()
 
     def _name(self, field: str) -> str:
@@ -103,7 +104,8 @@ class Value:
         return hash(type(self))
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name}={_short(getattr(self, name))}" for name in fields(type(self)))
+        given = {name: getattr(self, name) for name in fields(type(self))}
+        inside = ", ".join(f"{name}={_short(item)}" for name, item in given.items() if item is not None)
         return f"{type(self).__name__}({inside})"
 
 
@@ -116,6 +118,7 @@ def classes() -> Mapping[str, type[Value]]:
     return _CLASSES
 
 
+@cache
 def fields(cls: type[Value]) -> tuple[str, ...]:
     """Return the names of all fields of a value class, in order."""
     return tuple(field.name for field in dataclasses.fields(cls))
@@ -131,6 +134,7 @@ def draws(cls: type[Value]) -> dict[str, Param]:
     return _declared(cls, "draws")
 
 
+@cache
 def _declared(cls: type[Value], kind: str) -> dict[str, Param]:
     return {field.name: field.metadata[kind] for field in dataclasses.fields(cls) if kind in field.metadata}
 

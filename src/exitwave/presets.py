@@ -1,10 +1,16 @@
-"""Presets: functions that return ordinary microscopes, to be used as they are or taken apart."""
+"""Presets: functions that return ordinary microscopes, to be used as they are or taken apart.
+
+Lengths in micrometres. `index` is that of the immersion; `interaction` is `Transmission()` for thin specimens unless
+another is given, `Multislice()` for deep ones.
+"""
 
 from __future__ import annotations
 
-from exitwave.illumination import Coherent, Koehler
-from exitwave.interaction import Transmission
-from exitwave.optics import Objective
+import math
+
+from exitwave.illumination import Annulus, Coherent, HalfDisk, Koehler
+from exitwave.interaction import Multislice, Transmission
+from exitwave.optics import Objective, PhaseRing, Polarization, Reference, Shear
 from exitwave.quantity import Numeric
 from exitwave.scene import Microscope
 from exitwave.sensor import Camera, Ideal, Interferometer
@@ -17,18 +23,139 @@ def brightfield(
     defocus: Numeric = 0.0,
     index: Numeric = 1.0,
     rings: int = 3,
+    interaction: Transmission | Multislice | None = None,
     sensor: Ideal | Camera | None = None,
 ) -> Microscope:
     """Return a brightfield microscope with Köhler illumination; `condenser_na` 0 makes it coherent.
 
-    Lengths in micrometres. `index` is that of the immersion, `rings` the sampling of the condenser's disk.
+    `rings` is the sampling of the condenser's disk.
 
     >>> brightfield(na=0.8, condenser_na=0.5).optics.na
     tensor(0.8000, dtype=torch.float64)
     """
     coherent = isinstance(condenser_na, float | int) and condenser_na == 0
     lamp = Coherent(wavelength) if coherent else Koehler(condenser_na, wavelength, rings=rings)
-    return Microscope(lamp, Transmission(), Objective(na, defocus, index=index), sensor or Ideal())
+    return Microscope(lamp, interaction or Transmission(), Objective(na, defocus, index=index), sensor or Ideal())
+
+
+def oblique(
+    na: Numeric = 0.5,
+    condenser_na: Numeric = 0.5,
+    azimuth: Numeric = 0.0,
+    wavelength: Numeric = 0.55,
+    defocus: Numeric = 0.0,
+    index: Numeric = 1.0,
+    interaction: Transmission | Multislice | None = None,
+    sensor: Ideal | Camera | None = None,
+) -> Microscope:
+    """Return a microscope lit by half of the condenser's disk, the half towards `azimuth` (radians, from x to y).
+
+    Two of them pi apart are a pair for differential phase contrast: (a - b) / (a + b).
+
+    >>> oblique(azimuth=1.57).illumination.rings
+    4
+    """
+    lamp = HalfDisk(condenser_na, azimuth=azimuth, wavelength=wavelength)
+    return Microscope(lamp, interaction or Transmission(), Objective(na, defocus, index=index), sensor or Ideal())
+
+
+def darkfield(
+    na: Numeric = 0.5,
+    inner_na: Numeric = 0.6,
+    outer_na: Numeric = 0.8,
+    wavelength: Numeric = 0.55,
+    defocus: Numeric = 0.0,
+    index: Numeric = 1.0,
+    interaction: Transmission | Multislice | None = None,
+    sensor: Ideal | Camera | None = None,
+) -> Microscope:
+    """Return a darkfield microscope: an annulus outside the objective's aperture, the empty field is 0.
+
+    >>> float(darkfield().illumination.inner_na)
+    0.6
+    """
+    if isinstance(na, float | int) and isinstance(inner_na, float | int) and inner_na <= na:
+        raise ValueError(
+            f"darkfield needs an annulus outside the objective's aperture {na:g}, got inner_na {inner_na:g}; raise "
+            "inner_na or close the objective's iris"
+        )
+    lamp = Annulus(inner_na, outer_na, wavelength, points=16, rings=2)
+    return Microscope(lamp, interaction or Transmission(), Objective(na, defocus, index=index), sensor or Ideal())
+
+
+def phase_contrast(
+    na: Numeric = 0.6,
+    ring_na: float = 0.28,
+    ring_width: float = 0.04,
+    phase: Numeric = -math.pi / 2,
+    transmission: Numeric = 0.25,
+    wavelength: Numeric = 0.55,
+    defocus: Numeric = 0.0,
+    index: Numeric = 1.0,
+    interaction: Transmission | Multislice | None = None,
+    sensor: Ideal | Camera | None = None,
+) -> Microscope:
+    """Return a phase-contrast microscope: an annulus about `ring_na`, and a phase ring on its image.
+
+    A `phase` of -pi/2 is positive contrast (what delays light is dark), +pi/2 negative contrast. The plate's ring is
+    half as wide again as the annulus, as makers allow for alignment.
+
+    >>> phase_contrast().optics.plate.transmission
+    tensor(0.2500, dtype=torch.float64)
+    """
+    lamp = Annulus(ring_na - ring_width / 2, ring_na + ring_width / 2, wavelength, points=24)
+    plate = PhaseRing(ring_na - 0.75 * ring_width, ring_na + 0.75 * ring_width, phase, transmission)
+    optics = Objective(na, defocus, index=index, plate=plate)
+    return Microscope(lamp, interaction or Transmission(), optics, sensor or Ideal())
+
+
+def dic(
+    na: Numeric = 0.8,
+    condenser_na: Numeric = 0.5,
+    shear: Numeric = (0.14, 0.14),
+    bias: Numeric = math.pi / 2,
+    wavelength: Numeric = 0.55,
+    defocus: Numeric = 0.0,
+    index: Numeric = 1.0,
+    rings: int = 3,
+    interaction: Transmission | Multislice | None = None,
+    sensor: Ideal | Camera | None = None,
+) -> Microscope:
+    """Return a differential interference contrast microscope with `shear` along (y, x).
+
+    The empty field is sin^2(bias / 2).
+
+    >>> dic(bias=1.0).optics.plate.bias
+    tensor(1., dtype=torch.float64)
+    """
+    optics = Objective(na, defocus, index=index, plate=Shear(shear, bias))
+    lamp = Koehler(condenser_na, wavelength, rings=rings)
+    return Microscope(lamp, interaction or Transmission(), optics, sensor or Ideal())
+
+
+def polarized(
+    na: Numeric = 0.25,
+    condenser_na: Numeric = 0.1,
+    polarizer: Numeric = 0.0,
+    analyzer: Numeric = math.pi / 2,
+    retardance: Numeric = 0.0,
+    azimuth: Numeric = math.pi / 4,
+    wavelength: Numeric = 0.55,
+    defocus: Numeric = 0.0,
+    index: Numeric = 1.0,
+    rings: int = 2,
+    interaction: Transmission | Multislice | None = None,
+    sensor: Ideal | Camera | None = None,
+) -> Microscope:
+    """Return a polarising microscope, crossed unless told otherwise; `retardance` is a compensator's, in micrometres.
+
+    >>> polarized(retardance=0.55).optics.polarization.retardance
+    tensor(0.5500, dtype=torch.float64)
+    """
+    polars = Polarization(polarizer, analyzer, retardance, azimuth)
+    optics = Objective(na, defocus, index=index, polarization=polars)
+    lamp = Koehler(condenser_na, wavelength, rings=rings)
+    return Microscope(lamp, interaction or Transmission(), optics, sensor or Ideal())
 
 
 def hologram(
@@ -36,14 +163,20 @@ def hologram(
     wavelength: Numeric = 0.55,
     defocus: Numeric = 20.0,
     index: Numeric = 1.0,
+    reference: Reference | None = None,
+    polarization: Polarization | None = None,
+    interaction: Transmission | Multislice | None = None,
     sensor: Ideal | Camera | None = None,
 ) -> Microscope:
-    """Return an in-line holographic microscope: a plane wave along the axis, the camera out of focus.
+    """Return a holographic microscope: in line and out of focus, or off axis with a `reference` beam.
+
+    Birefringent particles off axis need a `polarization`: a reference interferes with one polarisation only.
 
     >>> hologram(defocus=30.0).optics.defocus
     tensor(30., dtype=torch.float64)
     """
-    return Microscope(Coherent(wavelength), Transmission(), Objective(na, defocus, index=index), sensor or Ideal())
+    optics = Objective(na, defocus, index=index, polarization=polarization, reference=reference)
+    return Microscope(Coherent(wavelength), interaction or Transmission(), optics, sensor or Ideal())
 
 
 def quantitative_phase(
@@ -51,6 +184,8 @@ def quantitative_phase(
     wavelength: Numeric = 0.55,
     defocus: Numeric = 0.0,
     index: Numeric = 1.0,
+    polarization: Polarization | None = None,
+    interaction: Transmission | Multislice | None = None,
     sensor: Interferometer | None = None,
 ) -> Microscope:
     """Return a quantitative phase microscope: coherent light, and the argument of the field in radians as the image.
@@ -58,5 +193,5 @@ def quantitative_phase(
     >>> quantitative_phase().sensor.noise
     tensor(0.0100, dtype=torch.float64)
     """
-    optics = Objective(na, defocus, index=index)
-    return Microscope(Coherent(wavelength), Transmission(), optics, sensor or Interferometer())
+    optics = Objective(na, defocus, index=index, polarization=polarization)
+    return Microscope(Coherent(wavelength), interaction or Transmission(), optics, sensor or Interferometer())

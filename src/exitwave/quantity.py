@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, overload, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,11 @@ class Prior(Protocol):
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor: ...
 
     def support(self) -> tuple[float, float]: ...
+
+
+def is_prior(item: object) -> TypeGuard[Prior]:
+    """Return whether something stands for numbers yet to be drawn; asking a tensor or number costs nothing."""
+    return not isinstance(item, Tensor | float | int) and isinstance(item, Prior)
 
 
 Numeric = Tensor | float | np.ndarray | Sequence[Any] | Prior
@@ -72,7 +77,7 @@ class Param:
         """Return `value` as a tensor (or as the prior that it is); a one-line error where it cannot be one."""
         if value is None and self.optional:
             return None
-        if isinstance(value, Prior) and not isinstance(value, Tensor):
+        if is_prior(value):
             low, high = value.support()
             if low < self.low or high > self.high:
                 raise ValueError(

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from exitwave.model import Value, fields, params
-from exitwave.quantity import Prior
+from exitwave.quantity import is_prior
 from exitwave.random import Key
 from exitwave.scene import Scene
 
@@ -35,7 +35,7 @@ def _sample(value: T, path: str, key: Key, extent: tuple[float, ...]) -> T:
     for name in fields(type(value)):
         item = getattr(value, name)
         place = f"{path}{name}"
-        if name in specs and isinstance(item, Prior):
+        if name in specs and is_prior(item):
             assert isinstance(item, Value)
             prior: Any = _sample(item, f"{place}.", key, extent)
             shape = () if not specs[name].dims else (1,) * len(specs[name].dims)

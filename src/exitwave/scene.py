@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from exitwave.field import Canvas, Light, Source, Wave
+from exitwave.fourier import Response
 from exitwave.grid import Grid
 from exitwave.model import Value, get, paths
-from exitwave.optics.objective import Transfer
-from exitwave.quantity import Prior
+from exitwave.quantity import is_prior
 from exitwave.specimen import Specimen
 
 
@@ -24,6 +24,8 @@ class Illumination(Protocol):
 class Interaction(Protocol):
     """What leaves the specimen."""
 
+    def span(self, specimen: Specimen, wavelength: Tensor, na: Tensor) -> tuple[float, float]: ...
+
     def wave(self, specimen: Specimen, canvas: Canvas, wavelength: Tensor, na: Tensor) -> Wave: ...
 
 
@@ -33,11 +35,11 @@ class Optics(Protocol):
     @property
     def na(self) -> Tensor: ...
 
-    def reach(self, source: Source, medium: Tensor, plane: Tensor) -> float: ...
+    def reach(self, source: Source, medium: Tensor, heights: tuple[float, float]) -> float: ...
 
     def field(self, wave: Wave, source: Source) -> Tensor: ...
 
-    def irradiance(self, wave: Wave, source: Source, transfer: Transfer) -> Tensor: ...
+    def irradiance(self, wave: Wave, source: Source, response: Response) -> Tensor: ...
 
 
 class Sensor(Protocol):
@@ -96,5 +98,5 @@ class Scene(Value):
 def require_numbers(scene: Scene) -> None:
     """Raise a one-line error where a prior stands in place of a number."""
     for path in paths(scene):
-        if isinstance(get(scene, path), Prior):
+        if is_prior(get(scene, path)):
             raise TypeError(f"expected numbers, got a prior at {path}; draw it with sample(scene, Key(seed)) first")

@@ -167,7 +167,6 @@ def test_edge_of_an_opaque_block_has_half_the_amplitude() -> None:
         ew.hologram(na=0.5, defocus=0.0),
         ew.hologram(na=0.5, defocus=30.0),
         ew.brightfield(na=0.5, condenser_na=0.3),
-        ew.brightfield(na=0.3, condenser_na=0.4, defocus=-7.0),
         ew.brightfield(na=0.5, condenser_na=0.5, wavelength=(0.45, 0.55, 0.62), sensor=ew.Ideal(response=np.eye(3))),
         ew.Microscope(
             ew.Koehler(0.3, wavelength=(0.45, 0.6), spectrum=(1.0, 3.0)),
@@ -179,11 +178,19 @@ def test_edge_of_an_opaque_block_has_half_the_amplitude() -> None:
             ew.Coherent(direction=(0.2, -0.1)), ew.Transmission(), Objective(na=0.4, defocus=5.0), ew.Ideal()
         ),
     ],
-    ids=["coherent", "defocused", "koehler", "koehler-wide", "rgb", "aberrated", "tilted"],
+    ids=["coherent", "defocused", "koehler", "rgb", "aberrated", "tilted"],
 )
 def test_empty_field_is_one(microscope: ew.Microscope) -> None:
     image = ew.render(ew.Scene(ew.Specimen((), medium=1.33), microscope, ew.Grid((20, 33), 0.2)))
-    assert image.numpy() == pytest.approx(1.0, abs=1e-6)
+    assert image.numpy() == pytest.approx(1.0, abs=2e-6)  # single precision
+
+
+def test_objective_takes_its_share_of_a_source_wider_than_itself() -> None:
+    """Irradiance is relative to the whole source: what is left of a disk of NA .4 in an aperture of .3."""
+    microscope = ew.brightfield(na=0.3, condenser_na=0.4, defocus=-7.0, rings=20)
+    image = ew.render(ew.Scene(ew.Specimen((), medium=1.33), microscope, ew.Grid((20, 33), 0.2)))
+    assert image.numpy() == pytest.approx((0.3 / 0.4) ** 2, rel=0.02)
+    assert float(image.std()) < 1e-6
 
 
 def test_particle_of_the_mediums_index_is_invisible() -> None:
@@ -221,15 +228,13 @@ def test_cropped_abbe_sum_is_the_full_one(
     fx = torch.fft.fftfreq(shape[1], pixel[1], dtype=DOUBLE)[None]
     spectrum = torch.fft.fft2(wave.data)
     source = lamp.source()
-    total, empty = torch.zeros(shape, dtype=DOUBLE), 0.0
+    full = torch.zeros(shape, dtype=DOUBLE)
     for (sy, sx), weight in zip(source.direction / 0.5, source.weight, strict=True):
         # Frequencies at which the tilted wave's diffraction orders travel, within one period of the grid about it.
         gy = fy + torch.round((-sy - fy) * pixel[0]) / pixel[0] + sy
         gx = fx + torch.round((-sx - fx) * pixel[1]) / pixel[1] + sx
         image = torch.fft.ifft2(objective.pupil(gy, gx, step, wave, 0) * spectrum)
-        total += weight * image.abs() ** 2
-        empty += weight * objective.pupil(sy.reshape(1, 1), sx.reshape(1, 1), step, wave, 0)[0, 0].abs() ** 2
-    full = total / empty
+        full += weight * image.abs() ** 2
     cropped = irradiance(wave, objective, lamp)
     assert float((cropped - full).abs().max() / full.max()) < 1e-5
 

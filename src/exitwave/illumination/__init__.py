@@ -1,5 +1,8 @@
 """What reaches the specimen."""
 
 from exitwave.illumination.koehler import Coherent, Koehler
+from exitwave.illumination.points import SourcePoints
+from exitwave.illumination.rings import Annulus, HalfDisk
+from exitwave.illumination.sampling import refined
 
-__all__ = ["Coherent", "Koehler"]
+__all__ = ["Annulus", "Coherent", "HalfDisk", "Koehler", "SourcePoints", "refined"]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from exitwave.field import Canvas
+from exitwave.fourier import Band
+from exitwave.interaction.exit_spectrum import exit_spectrum
+from exitwave.interaction.exit_wave import exit_wave
 from exitwave.model import Value
-from exitwave.raster import deposit
+from exitwave.raster import Maps, maps_of
 from exitwave.specimen import Specimen
+from exitwave.specimen.shapes import root
 
 SODIUM = 0.5893
 """Wavelength of the sodium D line in micrometres, where refractive indices are given."""
@@ -22,25 +26,23 @@ class Transmission(Value):
 
     Optical path differences and absorbances of all particles add along the line of sight, are exponentiated once and
     stand in the plane of the particles' mean height. Valid while every particle lies within the depth of field
-    lambda n / NA^2 of that plane (Born and Wolf, Principles of Optics, 8.8.3); deeper specimens are refused.
+    lambda n / NA^2 of that plane (Born and Wolf, Principles of Optics, 8.8.3); deeper specimens are refused and want
+    `Multislice`. Of birefringent particles the retardances add as vectors of twice the azimuth, which is exact for one
+    particle and for particles of parallel or crossed axes.
     """
+
+    def span(self, specimen: Specimen, wavelength: Tensor, na: Tensor) -> tuple[float, float]:
+        """Return the lowest and the highest plane that stands for the specimen, in micrometres."""
+        height = specimen.heights().detach()
+        plane = float(height.mean()) if len(height) else 0.0
+        return plane, plane
 
     def wave(self, specimen: Specimen, canvas: Canvas, wavelength: Tensor, na: Tensor) -> ThinWave:
         """Return the wave that leaves `specimen` at the given vacuum wavelengths (L,) in micrometres."""
         like = torch.zeros((), dtype=specimen.dtype, device=specimen.device)
-        height, width = canvas.grid.shape
-        opd = absorbance = like.new_zeros(height, width)
-        dispersive = None
-        for part in specimen.parts:
-            path, stain, slope = deposit(part, specimen, canvas, like)
-            opd = opd + path
-            absorbance = absorbance if stain is None else absorbance + stain
-            if slope is not None:
-                dispersive = slope if dispersive is None else dispersive + slope
-        line = 1 / wavelength**2 - 1 / SODIUM**2
-        medium = (specimen.medium + specimen.dispersion * line).to(like)
+        medium = indices(specimen, wavelength).to(like)
         plane = _plane(specimen, like, medium, wavelength, na)
-        return ThinWave(canvas, wavelength.to(like), medium, plane, opd, absorbance, dispersive, {})
+        return ThinWave(canvas, wavelength.to(like), medium, plane, maps_of(specimen, canvas, None, like))
 
 
 @dataclass(frozen=True)
@@ -51,44 +53,45 @@ class ThinWave:
     wavelength: Tensor
     medium: Tensor
     plane: Tensor
-    opd: Tensor
-    absorbance: Tensor
-    dispersive: Tensor | None
-    cache: dict[int, Tensor]
+    maps: Maps
+    thin: bool = True
+    _cache: dict[tuple[int, Band], Tensor] = field(default_factory=dict)
 
-    def path(self, colour: int) -> Tensor:
-        """Return the optical path difference in wavelengths, (H, W)."""
-        if self.dispersive is None:
-            return self.opd / self.wavelength[colour]
-        slope = 1 / self.wavelength[colour] ** 2 - 1 / SODIUM**2
-        return (self.opd + slope * self.dispersive) / self.wavelength[colour]
-
-    def transmission(self, colour: int) -> Tensor:
-        """Return the complex amplitude transmission, (H, W)."""
-        cycles = self.path(colour)
-        amplitude = torch.exp(-0.5 * self.absorbance) * resolved(cycles)
-        phase = 2 * math.pi * cycles
-        return torch.complex(amplitude * torch.cos(phase), amplitude * torch.sin(phase))
-
-    def spectrum(self, colour: int, direction: Tensor) -> Tensor:
-        """Return the Fourier transform of the transmission; one transform serves every direction."""
-        if colour not in self.cache:
-            self.cache.clear()  # colours are imaged one after the other
-            self.cache[colour] = torch.fft.fft2(self.transmission(colour))
-        return self.cache[colour]
+    def spectrum(self, colour: int, direction: Tensor, band: Band) -> Tensor:
+        """Return the Fourier transform (K, n, m) of the transmission; one transform serves every direction."""
+        key = colour, band
+        if key not in self._cache:
+            self._cache.clear()  # colours are imaged one after the other
+            self._cache[key] = exit_spectrum(_planes, self.wavelength[colour], self.maps, band)
+        return self._cache[key]
 
 
-def resolved(cycles: Tensor) -> Tensor:
-    """Return the amplitude (H, W) of light that the grid can carry away: 1 on gentle slopes, 0 on steep ones.
+def _planes(wavelength: Tensor, *maps: Tensor) -> Tensor:
+    return jones(Maps(*maps), wavelength)
 
-    A facet that adds g cycles per sample refracts light to the spatial frequency g / pixel. Beyond half a cycle that
-    direction cannot be represented; it would come back at a wrong angle. Such light misses every pupil that the grid
-    resolves, so it is taken out, with a smooth step from 0.4 to 0.6 cycles. This is what makes crystal edges dark.
+
+def indices(specimen: Specimen, wavelength: Tensor) -> Tensor:
+    """Return the medium's index (L,) at vacuum wavelengths in micrometres, by Cauchy's law."""
+    return specimen.medium + specimen.dispersion * (1 / wavelength**2 - 1 / SODIUM**2)
+
+
+def jones(maps: Maps, wavelength: Tensor, obliquity: Tensor | float = 1.0) -> Tensor:
+    """Return the real and imaginary part (2, K, ..., H, W) of the transmission of maps (..., H, W) at a wavelength.
+
+    K is 1, or 3 for birefringent maps: the components of the Jones matrix exp(i Gamma / 2 (cos 2phi sigma_z + sin 2phi
+    sigma_x)) by the identity and i times Pauli's matrices. `obliquity` is 1 / cos of the direction in the medium:
+    tilted light passes that much more of a layer.
     """
-    gy = torch.nn.functional.pad((cycles[2:] - cycles[:-2]).abs() * 0.5, (0, 0, 1, 1))
-    gx = torch.nn.functional.pad((cycles[:, 2:] - cycles[:, :-2]).abs() * 0.5, (1, 1))
-    excess = ((torch.maximum(gy, gx) - 0.4) / 0.2).clamp(0.0, 1.0)
-    return 1.0 - excess * excess * (3.0 - 2.0 * excess)
+    opd = maps.opd if maps.dispersive is None else maps.opd + (1 / wavelength**2 - 1 / SODIUM**2) * maps.dispersive
+    scale = obliquity / wavelength
+    absorbance = None if maps.absorbance is None else maps.absorbance * obliquity
+    planes = exit_wave(opd * scale, absorbance)
+    if maps.retardance_cosine is None or maps.retardance_sine is None:
+        return planes[:, None]
+    along, across = (math.pi * scale * part for part in (maps.retardance_cosine, maps.retardance_sine))
+    angle = root(along**2 + across**2)
+    sinc = torch.sin(angle) / angle
+    return planes[:, None] * torch.stack([torch.cos(angle), sinc * along, sinc * across])
 
 
 def _plane(specimen: Specimen, like: Tensor, medium: Tensor, wavelength: Tensor, na: Tensor) -> Tensor:
@@ -103,6 +106,6 @@ def _plane(specimen: Specimen, like: Tensor, medium: Tensor, wavelength: Tensor,
     if farthest > depth:
         raise ValueError(
             f"a thin specimen must lie within the depth of field {depth:.3g} um of one plane, got a particle "
-            f"{farthest:.3g} um from it; bring the centres together along z or lower the NA"
+            f"{farthest:.3g} um from it; use Multislice() as the microscope's interaction"
         )
     return plane

@@ -1,7 +1,8 @@
 """What is counted."""
 
 from exitwave.sensor.camera import Camera
+from exitwave.sensor.colour import camera_rgb
 from exitwave.sensor.ideal import Ideal
 from exitwave.sensor.interferometer import Interferometer
 
-__all__ = ["Camera", "Ideal", "Interferometer"]
+__all__ = ["Camera", "Ideal", "Interferometer", "camera_rgb"]

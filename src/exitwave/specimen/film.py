@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from exitwave.quantity import Quantity, param
 
 
 class Film(Value):
-    """A thin random sheet with a power-law spectrum, in the plane of the specimen.
+    """A thin random sheet with a power-law spectrum, in the plane of a thin specimen or at `height` in a deep one.
 
     `opd` is the standard deviation of its optical path difference in micrometres and `absorbance` that of its
     absorbance about `absorbance` itself, so that it never amplifies light (a lognormal texture). The power spectral
@@ -26,6 +25,7 @@ class Film(Value):
     absorbance: Quantity = param("1", low=0.0, high=20.0, default=0.0, doc="mean absorbance; its spread is as large")
     scale: Quantity = param("um", low=0.0, exclusive=True, default=20.0, doc="outer scale of the texture")
     exponent: Quantity = param("1", low=0.0, high=10.0, default=3.0, doc="exponent of the power spectral density")
+    height: Quantity = param("um", default=0.0, doc="z of the sheet in a deep specimen")
     seed: int = 0
 
     def check(self) -> None:
@@ -39,25 +39,26 @@ class Film(Value):
     def texture(self, shape: tuple[int, int], spacing: tuple[float, float], like: Tensor) -> Tensor:
         """Return two independent unit-variance textures (2, H, W), for phase and for absorption.
 
-        The noise is drawn on a tile rounded up to a multiple of 256 samples and centred, so that a margin that
-        grows a little (a fit that moves the focus) shows the same film.
+        The noise is drawn, frequency by frequency, on a tile rounded up to a multiple of 256 samples and centred, so
+        that a margin that grows a little (a fit that moves the focus) shows the same film.
         """
         tile = tuple(-(-n // 256) * 256 for n in shape)
         generator = torch.Generator().manual_seed(self.seed)
-        noise = torch.randn((2, *tile), generator=generator).to(like)
+        noise = torch.randn((2, tile[0], tile[1] // 2 + 1, 2), generator=generator).to(like)
         fy = torch.fft.fftfreq(tile[0], spacing[0], dtype=like.dtype, device=like.device)[:, None]
         fx = torch.fft.rfftfreq(tile[1], spacing[1], dtype=like.dtype, device=like.device)[None]
         density = (1.0 + (fy**2 + fx**2) * (self.scale * self.scale)) ** (-0.5 * self.exponent)
         density = density.clone()
         density[0, 0] = 0.0
-        # Parseval: the variance is the mean of the power spectral density over all frequencies of the tile.
+        # Parseval: the variance is the sum of the power spectral density over all frequencies of the tile. Those of
+        # the outer columns stand for themselves, the others for their negatives too.
         twice = torch.full_like(fx, 2.0)
-        twice[0, 0] = 1.0
-        if tile[1] % 2 == 0:
-            twice[0, -1] = 1.0
-        variance = (density * twice).sum() / math.prod(tile)
-        spectrum = torch.fft.rfft2(noise) * torch.sqrt(density.clamp(min=1e-30) / variance)
-        sheet = torch.fft.irfft2(spectrum, s=tile)
+        twice[0, 0] = twice[0, -1] = 1.0
+        amplitude = torch.sqrt(density.clamp(min=1e-30) / (density * twice).sum())
+        # A real sheet keeps one part in two of what is drawn in the outer columns.
+        amplitude = amplitude * torch.sqrt(1.0 / twice)
+        spectrum = torch.view_as_complex(noise) * amplitude
+        sheet = torch.fft.irfft2(spectrum, s=tile, norm="forward")
         top, left = (tile[0] - shape[0]) // 2, (tile[1] - shape[1]) // 2
         return sheet[:, top : top + shape[0], left : left + shape[1]]
 

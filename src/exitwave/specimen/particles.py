@@ -17,7 +17,9 @@ class Particles(Value):
 
     `index` is the refractive index at the sodium D line, 0.5893 um; `dispersion` the Cauchy coefficient B in
     n(lambda) = index + B (1/lambda^2 - 1/0.5893^2). `absorption` is the natural absorption coefficient of the
-    irradiance. `label` names the class in annotations; particles without one ("") are seen but not annotated.
+    irradiance. `birefringence` makes a particle a uniaxial crystal: light polarised across its `optic_axis` (a vector
+    in body axes, of any length) has `index`, light along it index + birefringence. `label` names the class in
+    annotations; particles without one ("") are seen but not annotated.
 
     >>> from exitwave.specimen import Sphere
     >>> Particles(Sphere(), center=[[0, 0, 0], [0, 2, 1]], size=[[0.5], [0.7]], index=[1.59, 1.59]).count
@@ -31,13 +33,23 @@ class Particles(Value):
     rotation: Quantity = param("1", low=-1e3, high=1e3, dims=("N", 4), default=None, doc="quaternions (w, x, y, z)")
     absorption: Quantity = param("1/um", low=0.0, dims=("N",), default=None, doc="absorption of the irradiance")
     dispersion: Quantity = param("um^2", low=-1.0, high=1.0, dims=("N",), default=None, doc="Cauchy coefficient B")
+    birefringence: Quantity = param("1", low=-1.0, high=1.0, dims=("N",), default=None, doc="n_e - n_o of a crystal")
+    optic_axis: Quantity = param("1", low=-1e3, high=1e3, dims=("N", 3), default=None, doc="in body axes (z, y, x)")
     label: str = "particle"
 
     def fill(self) -> dict[str, Any]:
         rotation = torch.zeros_like(self.center[:, :1]).repeat(1, 4)
         rotation[:, 0] = 1.0
         zero = torch.zeros_like(self.center[:, 0])
-        return {"rotation": rotation, "absorption": zero, "dispersion": zero}
+        axis = torch.zeros_like(self.center)
+        axis[:, 0] = 1.0
+        return {
+            "rotation": rotation,
+            "absorption": zero,
+            "dispersion": zero,
+            "birefringence": zero,
+            "optic_axis": axis,
+        }
 
     def check(self) -> None:
         if not isinstance(self.shape, Value) or not isinstance(self.label, str):
@@ -54,6 +66,8 @@ class Particles(Value):
         self.shape.check_size(self.size.detach())
         if self.count and float(torch.linalg.vector_norm(self.rotation.detach(), dim=-1).min()) < 1e-6:
             raise ValueError("rotation must hold quaternions of non-zero length, got a zero; use (1, 0, 0, 0) for none")
+        if self.count and float(torch.linalg.vector_norm(self.optic_axis.detach(), dim=-1).min()) < 1e-6:
+            raise ValueError("optic_axis must hold vectors of non-zero length, got a zero; use (1, 0, 0) for body z")
 
     @property
     def count(self) -> int:
@@ -68,3 +82,18 @@ class Particles(Value):
     def reach(self) -> Tensor:
         """Return the half-extents (N, 3) of the rotated bodies along z, y, x in micrometres."""
         return self.shape.reach(self.size, self.axes)
+
+    def retardance(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return n_e(theta) - n_o (N,) for light along z, and that times cos and sin of twice the axis's azimuth.
+
+        theta is the angle between the optic axis and z, 1 / n_e(theta)^2 = cos^2 / n_o^2 + sin^2 / n_e^2 (Born and
+        Wolf, 15.3.2); the azimuth is counted from x towards y. Both stay smooth where the axis stands upright.
+        """
+        axis = self.optic_axis / torch.linalg.vector_norm(self.optic_axis, dim=-1, keepdim=True)
+        _, y, x = torch.einsum("nij,nj->ni", self.axes, axis).unbind(-1)
+        ordinary, extraordinary = self.index, self.index + self.birefringence
+        square = x * x + y * y
+        gap = (extraordinary - ordinary) * (extraordinary + ordinary)
+        slowness = torch.sqrt(extraordinary**2 - gap * square)
+        steepness = ordinary * gap / (slowness * (extraordinary + slowness))
+        return steepness * square, steepness * (x * x - y * y), steepness * 2 * x * y

@@ -20,9 +20,9 @@ class Population(Value):
 
     Every particle draws its lengths (one entry of `size` per degree of freedom of the shape, multiplied by its draw of
     `scale`), material and pose. `disorder` is the standard deviation of the logarithm by which every single length
-    departs on its own; a crystal's faces then grow unequally. `arrangement` places the bounding circles in the field,
-    `height` is added to
-    the z that it gives. Without `tilt` orientations are isotropic; with it body z leans from the optical
+    departs on its own; a crystal's faces then grow unequally. `birefringence` makes particles uniaxial crystals, whose
+    `optic_axis` is the same in the axes of every body. `arrangement` places the bounding circles in the field, `height`
+    is added to the z that it gives. Without `tilt` orientations are isotropic; with it body z leans from the optical
     axis by that angle, towards a random azimuth, after a turn by `azimuth` about body z. Particles beyond `within`
     of the field's middle are left out: they would lie outside the drop.
     """
@@ -38,6 +38,10 @@ class Population(Value):
     height: Any = per_particle("um", default=0.0, doc="z of the centres")
     tilt: Any = per_particle("rad", default=(), doc="lean of body z from the optical axis; () is isotropic")
     azimuth: Any = per_particle("rad", default=(), doc="turn about body z; () is uniform")
+    birefringence: Any = per_particle("1", low=-1.0, high=1.0, default=0.0, doc="n_e - n_o of a uniaxial crystal")
+    optic_axis: Quantity = param(
+        "1", low=-1e3, high=1e3, dims=(3,), default=(1.0, 0.0, 0.0), doc="optic axis in body axes (z, y, x)"
+    )
     depth: Quantity = param("um", low=0.0, default=0.0, doc="extent in z of the region that is filled")
     disorder: Quantity = param("1", low=0.0, high=2.0, default=0.0, doc="spread of the logarithm of every length")
     within: Quantity = param("um", low=0.0, exclusive=True, default=None, doc="radius of the drop about the middle")
@@ -88,9 +92,9 @@ class Population(Value):
         if self.within is not None:
             kept = torch.hypot(center[:, 1], center[:, 2]) + radii <= self.within
         columns = [center, size, draw("index", self.index), rotation]
-        columns += [draw("absorption", self.absorption), draw("dispersion", self.dispersion)]
-        arrays = [column[kept].to(torch.float32) for column in columns]
-        return Particles(shape, arrays[0], arrays[1], arrays[2], arrays[3], arrays[4], arrays[5], label=self.label)
+        columns += [draw(name, getattr(self, name)) for name in ("absorption", "dispersion", "birefringence")]
+        columns += [self.optic_axis.expand(count, 3)]
+        return Particles(shape, *(column[kept].to(torch.float32) for column in columns), label=self.label)
 
 
 def leaning(turn: Tensor, tilt: Tensor, lean: Tensor) -> Tensor:

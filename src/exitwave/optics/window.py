@@ -1,0 +1,180 @@
+"""Windows: the part of a spectrum that one plane wave sends through the pupil."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from exitwave.field import Wave
+from exitwave.fourier import BLOCK, Band
+from exitwave.grid import fast_length
+from exitwave.raster import native
+
+if TYPE_CHECKING:
+    from exitwave.optics.objective import Objective
+
+
+class Window:
+    """The frequencies of a wave that one plane wave brings into the pupil, and the grids that hold their image.
+
+    `band` are the specimen's frequencies, fy (n, 1) and fx (1, m) those at which they travel, in 1/um: the specimen's
+    and the plane wave's own `tilt` (2,). `size` is the smallest grid for the irradiance.
+    """
+
+    def __init__(self, objective: Objective, wave: Wave, colour: int, direction: Tensor) -> None:
+        self.canvas = wave.canvas
+        self.wave, self.colour = wave, colour
+        self.tilt = direction / wave.wavelength[colour]
+        shape, spacing = self.canvas.grid.shape, self.canvas.grid.spacing
+        self.step = (1 / (shape[0] * spacing[0]), 1 / (shape[1] * spacing[1]))
+        radius = float(objective.na.detach()) / float(wave.wavelength[colour].detach())
+        first, count, size = [], [], []
+        for axis, shift in enumerate(self.tilt.detach().tolist()):
+            # A tilted beam brings frequencies up to its own beyond the pupil's rim into the image.
+            if 2 * (radius + abs(shift)) * spacing[axis] > 1 + 1e-9:
+                raise ValueError(
+                    f"the pixel must be at most lambda / (2 (NA + tilt)) = {0.5 / (radius + abs(shift)):.3g} um to "
+                    f"sample the field, got {spacing[axis]:g} um; use a finer grid or smaller apertures"
+                )
+            wide = min(2 * math.ceil(radius / self.step[axis]) + 3, shape[axis])
+            first.append(round(-shift / self.step[axis]) - wide // 2)
+            count.append(wide)
+            size.append(fast_length(2 * wide))
+        self.band = Band((first[0], first[1]), (count[0], count[1]))
+        self.size = (size[0], size[1])
+        fy, fx = self.band.frequencies(self.step, wave.medium)
+        self.fy, self.fx = fy + self.tilt[0], fx + self.tilt[1]
+
+    def passed(self, objective: Objective, spectra: Tensor) -> Tensor:
+        """Return the fields' spectra (J, n, m) behind pupil, plate and polarisers from those of the wave (K, n, m)."""
+        return self.analysed(objective, spectra) * self.kernel(objective, self.fy, self.fx)
+
+    def analysed(self, objective: Objective, spectra: Tensor) -> Tensor:
+        """Return what the polarisers leave of a wave's (K, n, m) components: (1, n, m), or all without polarisers."""
+        if objective.polarization is None:
+            return spectra
+        weights = objective.polarization.weights(self.wave.wavelength[self.colour]).to(spectra.dtype)
+        return torch.einsum("k,knm->nm", weights[: len(spectra)], spectra)[None]
+
+    def kernel(self, objective: Objective, fy: Tensor, fx: Tensor) -> Tensor:
+        """Return the complex factor of pupil and plate for light that travels at fy (n, 1), fx (1, m) in 1/um."""
+        pupil = objective.pupil(fy, fx, self.step, self.wave, self.colour)
+        if objective.plate is None:
+            return pupil
+        wavelength = self.wave.wavelength[self.colour]
+        real, imaginary = objective.plate.factor(fy, fx, self.tilt, wavelength, self.step)
+        return pupil * torch.complex(real, imaginary)
+
+    def image(self, objective: Objective, spectra: Tensor) -> Tensor:
+        """Return the irradiance on the coarse grid of a wave of `spectra` (K, n, m)."""
+        return intensity(self.passed(objective, spectra), self.size, self.canvas.grid.shape)
+
+    def columns(self, kernels: ModuleType, objective: Objective, spectra: Tensor) -> Iterator[Tensor]:
+        """Yield what a pupil without aberrations leaves of spectra (J, n, m), turned over and padded: (m, size[0])."""
+        wave, colour = self.wave, self.colour
+        for spectrum in spectra.detach().resolve_conj():
+            dense = spectrum if spectrum.stride(-1) == 1 else spectrum.contiguous()
+            columns = dense.new_empty(dense.shape[1], self.size[0])
+            kernels.pupil_times(
+                spectrum=torch.view_as_real(dense),
+                fy=self.fy.detach()[:, 0],
+                fx=self.fx.detach()[0],
+                na=float(objective.na),
+                wavelength=float(wave.wavelength[colour]),
+                medium=float(wave.medium[colour]),
+                height=float(objective.defocus) - float(wave.plane),
+                step=self.step,
+                field=torch.view_as_real(columns),
+                threads=torch.get_num_threads(),
+            )
+            yield columns
+
+    def field(self, passed: Tensor) -> Tensor:
+        """Return the image (H, W) of one field's spectrum (n, m), divided by the incident plane wave."""
+        (height, width), (top, left) = self.canvas.grid.shape, self.band.first
+        device = passed.device
+        rows = torch.arange(top, top + passed.shape[0], device=device) % height
+        columns = torch.arange(left, left + passed.shape[1], device=device) % width
+        lines = torch.fft.ifft(passed.new_zeros(height, passed.shape[1]).index_copy(0, rows, passed), dim=0)
+        lines = lines[self.canvas.image[0]]
+        full = lines.new_zeros(lines.shape[0], width).index_copy(1, columns, lines)
+        return torch.fft.ifft(full, dim=1)[:, self.canvas.image[1]]
+
+
+def intensity(fields: Tensor, size: tuple[int, int], shape: tuple[int, ...]) -> Tensor:
+    """Return sum |field|^2 on a grid of `size` over spectra (J, n, m) that belong to a grid of `shape`.
+
+    Where the spectra start changes the fields' phase only, not their square.
+    """
+    scale = _scale(size, shape)
+    kernels = _kernels(fields.real)
+    if kernels is not None:
+        total = fields.real.new_zeros(size)
+        for field in fields.detach():
+            columns = field.new_zeros(field.shape[1], size[0])
+            columns[:, : field.shape[0]] = field.mT
+            _expose(kernels, total, scale**2, columns)
+        return total
+    columns = torch.fft.ifft(fields.mT.contiguous() * scale, n=size[0], dim=-1).mT
+    # A cache-full of rows at a time.
+    parts = []
+    for rows in columns.split(BLOCK, -2):
+        field = torch.fft.ifft(rows, n=size[1], dim=-1)
+        parts.append((field.real.square() + field.imag.square()).sum(0))
+    return torch.cat(parts)
+
+
+def exposed(
+    total: Tensor, weight: Tensor, window: Window, objective: Objective, spectra: Tensor, recompute: bool
+) -> Tensor:
+    """Return an irradiance on the coarse grid, and `weight` times that of a wave of `spectra` (K, n, m) added to it.
+
+    `total` is used up: without gradients the sum takes its memory. With `recompute` the backward pass computes the
+    fields again, so that memory holds one point's at a time.
+    """
+    if objective.plate is None and not len(objective.zernike):
+        wave, fields = window.wave, window.analysed(objective, spectra)
+        numbers = (wave.medium, wave.wavelength, wave.plane, objective.na.to(total), objective.defocus.to(total))
+        kernels = _kernels(total, weight, fields.real, window.tilt, *numbers)
+        if kernels is not None:
+            strength = float(weight) * _scale(window.size, window.canvas.grid.shape) ** 2
+            for columns in window.columns(kernels, objective, fields):
+                _expose(kernels, total, strength, columns)
+            return total
+    if recompute and torch.is_grad_enabled():
+        found = checkpoint(window.image, objective, spectra, use_reentrant=False)
+        assert isinstance(found, Tensor)
+    else:
+        found = window.image(objective, spectra)
+    return total + weight * found
+
+
+def _scale(size: tuple[int, int], shape: tuple[int, ...]) -> float:
+    """Return what the inverse transform on a grid of `size` of a spectrum that belongs to a grid of `shape` lacks."""
+    return size[0] * size[1] / (shape[0] * shape[1])
+
+
+def _kernels(*tensors: Tensor) -> ModuleType | None:
+    """Return the compiled kernels where they may work on all of `tensors` and nobody asks for a derivative."""
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return None
+    return native.KERNELS if native.usable(*tensors) else None
+
+
+def _expose(kernels: ModuleType, total: Tensor, weight: float, columns: Tensor) -> None:
+    """Add weight * |field|^2 to an irradiance (N, M); `columns` (m, N) are the field's spectrum, turned over."""
+    threads = torch.get_num_threads()
+    lines = torch.view_as_real(torch.fft.ifft(columns))
+    # A cache-full of rows at a time; zeros stay behind them.
+    block = columns.new_zeros(min(BLOCK, total.shape[0]), total.shape[1])
+    for top in range(0, total.shape[0], BLOCK):
+        part = total[top : top + BLOCK]
+        spectrum = block[: part.shape[0]]
+        kernels.turn_over(lines, top, torch.view_as_real(spectrum), threads)
+        kernels.add_square(torch.view_as_real(torch.fft.ifft(spectrum)), weight, part, threads)
