@@ -1,10 +1,10 @@
-"""Transmitted light: from particles to a defocused image, 1 to 40,000 particles, forward and backward.
+"""Transmitted light: from particles to a defocused image, 1 to 160,000 particles, forward and backward.
 
     python -m benchmarks.wave [--quick] [--threads 1]
 
 Mixed spheres, rods and boxes of 3 to 20 pixels half size in random orientations, coherent brightfield 2 um out of
-focus. Prints medians of CPU seconds, and their ratio to a plain batched `index_add_` splat of soft disks (no chords, no
-optics) in the same run; DeepTrack2 joins in where it is installed.
+focus. Prints medians of CPU milliseconds of this machine, and their ratio to the plain-torch path of the package in the
+same run; DeepTrack2 joins in where it is installed. Then the splat alone, partial coherence and slabs.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import importlib.util
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
 
 import exitwave as ew
+from exitwave.raster import native, splat
+from exitwave.render import canvas_of
 
 PIXEL = 0.1
 FREE = ("center", "size", "rotation", "index")
@@ -67,28 +70,14 @@ def backward(scene: ew.Scene) -> None:
     ew.render(ew.substitute(scene, values)).square().sum().backward()
 
 
-def baseline(scene: ew.Scene, side: int, gradient: bool) -> Callable[[], None]:
-    """Return a plain splat of one soft disk per particle: one patch size, one `index_add_` a batch."""
-    particles = [part for part in scene.specimen.parts if isinstance(part, ew.Particles)]
-    place = torch.cat([part.center[:, 1:] for part in particles]) / PIXEL + side / 2
-    radius = torch.cat([part.size.amax(1) for part in particles]) / PIXEL
-    patch = 44
-    offset = torch.arange(patch) - patch // 2
-
-    def run() -> None:
-        spots, sizes = place.clone().requires_grad_(gradient), radius.clone().requires_grad_(gradient)
-        image = torch.zeros(side * side)
-        for where, size in zip(spots.split(2000), sizes.split(2000), strict=True):
-            corner = where.detach().round().long()
-            row, column = (corner[:, axis, None] + offset for axis in range(2))
-            y, x = row - where[:, :1], column - where[:, 1:]
-            disk = torch.sigmoid(2 * (size[:, None, None] - (y[:, :, None] ** 2 + x[:, None] ** 2 + 1e-6).sqrt()))
-            flat = row.clamp(0, side - 1)[:, :, None] * side + column.clamp(0, side - 1)[:, None]
-            image = image.index_add(0, flat.flatten(), disk.flatten())
-        if gradient:
-            image.square().sum().backward()
-
-    return run
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Let the package run without its kernels."""
+    kernels, native.KERNELS = native.KERNELS, None
+    try:
+        yield
+    finally:
+        native.KERNELS = kernels
 
 
 def deeptrack(count: int, side: int) -> Callable[[], None] | None:
@@ -128,30 +117,84 @@ def median(function: Callable[[], None], repeats: int) -> float:
     return statistics.median(times)
 
 
-def main() -> None:
-    """Print the table."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="up to 2,000 particles, one repeat")
-    options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--repeats", type=int, default=5)
-    chosen = options.parse_args()
-    torch.set_num_threads(chosen.threads)
-    repeats = 1 if chosen.quick else chosen.repeats
-    counts = (1, 100, 2_000) if chosen.quick else (1, 100, 1_000, 10_000, 40_000)
-    print(f"CPU seconds, {chosen.threads} thread(s), median of {repeats}; x: times the index_add_ splat of soft disks")
-    print(f"{'particles':>9} {'image':>6} {'forward':>9} {'x':>6} {'fwd+bwd':>9} {'x':>6} {'DeepTrack2':>11}")
+def images(counts: tuple[int, ...], repeats: int) -> None:
+    """Print the table of whole images."""
+    print(f"{'particles':>9} {'image':>6} {'forward':>9} {'torch':>6} {'fwd+bwd':>9} {'torch':>6} {'DeepTrack2':>11}")
     for side in (1024, 2048):
         for count in counts:
             scene = scene_of(count, side)
             ahead, back = median(lambda s=scene: forward(s), repeats), median(lambda s=scene: backward(s), repeats)
-            plain = median(baseline(scene, side, False), repeats)
-            plain_back = median(baseline(scene, side, True), repeats)
+            with plain_torch():
+                plain, plain_back = median(lambda s=scene: forward(s), 1), median(lambda s=scene: backward(s), 1)
             peer = deeptrack(count, side) if count <= 1000 and side == 1024 else None
             beside = f"{median(peer, 1) / ahead:10.0f}x" if peer else f"{'-':>11}"
             print(
-                f"{count:9,} {side:6} {ahead:9.3f} {ahead / plain:6.1f} {back:9.3f} {back / plain_back:6.1f} {beside}",
+                f"{count:9,} {side:6} {1e3 * ahead:9.1f} {plain / ahead:5.1f}x {1e3 * back:9.1f} "
+                f"{plain_back / back:5.1f}x {beside}",
                 flush=True,
             )
+
+
+def chords(scene: ew.Scene) -> Callable[[], None]:
+    """Return a function that splats a scene's particles into maps."""
+    canvas = canvas_of(scene)
+    parts = [(part, (part.index - 1.33)[:, None]) for part in scene.specimen.parts]
+
+    def run() -> None:
+        with torch.no_grad():
+            for part, weight in parts:
+                splat(part, weight, canvas)
+
+    return run
+
+
+def splats(counts: tuple[int, ...], repeats: int) -> None:
+    """Print what the chords alone cost, and what one large body adds."""
+    print("\nchords alone at 2048, ms; torch: the same chords by index_add_")
+    for count in counts:
+        run = chords(scene_of(count, 2048))
+        spent = median(run, repeats)
+        with plain_torch():
+            plain = median(run, 1)
+        print(
+            f"{count:9,} {1e3 * spent:9.1f} {plain / spent:5.1f}x {1e6 * spent / count:7.2f} us a particle", flush=True
+        )
+    small = scene_of(2000, 2048)
+    rod = ew.Particles(ew.Rod(), [[0, 3, 5]], [[4.0, 12.0]], [1.35], [[0.9, 0.1, 0.4, 0.2]])
+    both = ew.substitute(small, {"specimen": ew.Specimen((*small.specimen.parts, rod), medium=1.33)})
+    alone, together = median(chords(small), repeats), median(chords(both), repeats)
+    print(f"one rod of 120 px among 2,000 small particles: {together / alone:.2f} times the chords without it")
+
+
+def coherence(repeats: int) -> None:
+    """Print what partially coherent light and slabs cost."""
+    print("\n10,000 particles at 2048, forward, ms")
+    scene = scene_of(10_000, 2048)
+    lamps = {
+        "coherent": ew.Coherent(0.55),
+        "Abbe, 37 points of sigma .6": ew.Koehler(0.3, 0.55, rings=3),
+        "16 kernels (socs) of sigma .6": ew.Koehler(0.3, 0.55, rings=6, method="socs", kernels=16),
+    }
+    for name, lamp in lamps.items():
+        lit = ew.substitute(scene, {"microscope.illumination": lamp})
+        print(f"{name:>32} {1e3 * median(lambda s=lit: forward(s), repeats):9.1f}", flush=True)
+    deep = ew.substitute(scene, {"microscope.interaction": ew.Multislice(slabs=8)})
+    print(f"{'coherent through 8 slabs':>32} {1e3 * median(lambda: forward(deep), 1):9.1f}")
+
+
+def main() -> None:
+    """Print the tables."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--quick", action="store_true", help="up to 2,000 particles, one repeat")
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--repeats", type=int, default=9)
+    chosen = options.parse_args()
+    torch.set_num_threads(chosen.threads)
+    repeats = 1 if chosen.quick else chosen.repeats
+    print(f"{native.level()}; CPU milliseconds, {chosen.threads} thread(s), median of {repeats}")
+    images((1, 100, 2_000) if chosen.quick else (1, 100, 1_000, 10_000, 40_000), repeats)
+    splats((2_000,) if chosen.quick else (10_000, 40_000, 160_000), repeats)
+    coherence(repeats)
     if not chosen.quick:
         scene = scene_of(160_000, 2048)
         start = time.process_time()
