@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from physics.waves import plate, source
+from scipy.stats import poisson
 from torch import Tensor
 
 import exitwave as ew
 from exitwave.field import Light
 from exitwave.optics import Objective
+from exitwave.sensor.camera import shot_noise
 
 DOUBLE = torch.float64
 SIDE = 200
@@ -260,3 +262,20 @@ def test_sensors_refuse_in_one_line(make: Any, error: type[Exception], words: st
         make()
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mean", [0.3, 40.0, 199.0, 201.0, 5000.0])
+def test_shot_noise_has_poissons_distribution(mean: float) -> None:
+    """On both sides of the change from exact draws to the expansion: distribution, mean, variance and skewness."""
+    count = 400_000
+    drawn = shot_noise(torch.full((count,), mean, dtype=DOUBLE), torch.Generator().manual_seed(5)).numpy()
+    assert (drawn == drawn.round()).all()
+    assert drawn.min() >= 0
+    steps = np.arange(int(max(0, mean - 6 * mean**0.5)), int(mean + 6 * mean**0.5) + 3)
+    below = np.searchsorted(np.sort(drawn), steps, side="right") / count
+    # Kolmogorov and Smirnov: one sample in a thousand lies beyond 1.95 / sqrt(n).
+    assert np.abs(below - poisson.cdf(steps, mean)).max() < 1.95 / count**0.5
+    centred = drawn - mean
+    assert centred.mean() == pytest.approx(0, abs=4 * (mean / count) ** 0.5)
+    assert (centred**2).mean() == pytest.approx(mean, rel=0.02)
+    assert (centred**3).mean() == pytest.approx(mean, abs=4 * (15 * mean**3 / count) ** 0.5 + 0.05 * mean)

@@ -22,6 +22,7 @@ from exitwave import toml
 from exitwave.data import catalogue, run
 from exitwave.data.frame import Frame, expose, name_of, split_of
 from exitwave.data.images import stored, suffix
+from exitwave.data.memory import keep_freed_memory
 from exitwave.data.progress import reporting
 from exitwave.data.run import Job
 from exitwave.data.store import Stored, clean, locked, matches, summed, write
@@ -196,6 +197,7 @@ def _start_worker() -> None:
 
 @functools.lru_cache(maxsize=1)
 def _prepared(recipe: str, formats: tuple[str, ...]) -> tuple[Scene, Mapping[str, Writer]]:
+    keep_freed_memory()
     # Read back from the text also in the first process: the dataset is that of the recipe in its manifest.
     return toml.load(recipe), writers(formats)
 

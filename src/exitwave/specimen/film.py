@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from exitwave.fourier import BLOCK
 from exitwave.model import Value
 from exitwave.quantity import Quantity, param
 
@@ -58,9 +59,13 @@ class Film(Value):
         # A real sheet keeps one part in two of what is drawn in the outer columns.
         amplitude = amplitude * torch.sqrt(1.0 / twice)
         spectrum = torch.view_as_complex(noise) * amplitude
-        sheet = torch.fft.irfft2(spectrum, s=tile, norm="forward")
         top, left = (tile[0] - shape[0]) // 2, (tile[1] - shape[1]) // 2
-        return sheet[:, top : top + shape[0], left : left + shape[1]]
+        lines = torch.fft.ifft(spectrum, dim=1, norm="forward")[:, top : top + shape[0]]
+        parts = [
+            torch.fft.irfft(part, n=tile[1], dim=2, norm="forward")[..., left : left + shape[1]]
+            for part in lines.split(BLOCK, 1)
+        ]
+        return torch.cat(parts, 1)
 
     def maps(self, shape: tuple[int, int], spacing: tuple[float, float], like: Tensor) -> tuple[Tensor, Tensor]:
         """Return the optical path difference in micrometres and the absorbance, each (H, W)."""
