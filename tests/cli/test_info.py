@@ -10,6 +10,7 @@ import torch
 from cli.commands import done
 
 import exitwave as ew
+from exitwave import get
 from exitwave.cli.listing import listed
 from exitwave.cli.override import overridden
 from exitwave.data import recipe, recipes
@@ -36,7 +37,22 @@ def test_info_lists_every_field_with_unit_range_and_meaning() -> None:
             assert word in lines[path], lines[path]
 
 
-@pytest.mark.parametrize("preset", ["brightfield", "hologram", "quantitative_phase"])
+def test_info_tells_the_slabs_of_a_deep_specimen() -> None:
+    """Beads of .3 to .6 um and the automatic number of planes, at most .3 depths of field apart."""
+    deep = Path("tiny.toml").read_text().replace('type = "Transmission"', 'type = "Multislice"')
+    Path("deep.toml").write_text(deep)
+    line = next(line for line in done("info", "deep.toml").splitlines() if "planes from" in line)
+    words = line.split()
+    count, low, high = (float(words[words.index("planes") + offset]) for offset in (-1, 2, 4))
+    wavelength, na = 0.55, float(get(recipe(Path("deep.toml")), "microscope.optics.na"))
+    assert (high - low) / (count - 1) <= 0.3 * wavelength * 1.33 / na**2
+    assert "planes from" not in done("info", "tiny.toml")
+
+
+@pytest.mark.parametrize(
+    "preset",
+    ["brightfield", "oblique", "darkfield", "phase_contrast", "dic", "polarized", "hologram", "quantitative_phase"],
+)
 def test_info_knows_the_presets(preset: str) -> None:
     assert "microscope.optics.na " in done("info", preset)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,7 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from exitwave.raster import native
+
 ROOT = Path(__file__).parents[2]
+
+
+def test_kernels_are_there_where_a_compiler_is() -> None:
+    """A kernel that does not compile leaves a working package, and must not leave a passing test run."""
+    if shutil.which(os.environ.get("CXX", "c++")) is None or os.environ.get("EXITWAVE_NATIVE") == "0":
+        pytest.skip("no C++ compiler, or no kernels wanted")
+    assert native.KERNELS is not None, native.level()
 
 
 def wheel(folder: Path, environment: dict[str, str]) -> Path:

@@ -31,7 +31,7 @@ def info(
         return
     value, prefix = _named(recipe)
     rows = [(entry.path, shown(entry.value), entry.unit, entry.range, entry.meaning) for entry in listed(value, prefix)]
-    table(("path", "value", "unit", "range", "meaning"), rows)
+    table(("path", "value", "unit", "range", "meaning"), rows + _slabs(value))
 
 
 def recipes() -> None:
@@ -58,6 +58,24 @@ def _installation() -> list[tuple[str, str]]:
         ("threads", str(torch.get_num_threads())),
         ("accelerators", ", ".join(devices) or "none"),
     ]
+
+
+def _slabs(value: Value) -> list[tuple[str, str, str, str, str]]:
+    """Return the row that tells which slabs a deep specimen is cut into, where there are any."""
+    from exitwave.interaction import Multislice
+    from exitwave.random import Key
+    from exitwave.sample import sample
+    from exitwave.scene import Scene
+
+    if not isinstance(value, Scene) or not isinstance(value.microscope.interaction, Multislice):
+        return []
+    scene = sample(value, Key(0))  # itself, if it is drawn already
+    microscope = scene.microscope
+    slabs = microscope.interaction.planes(
+        scene.specimen, microscope.illumination.source().wavelength, microscope.optics.na
+    )
+    layout = f"{slabs.count} planes from {slabs.first:.4g} to {slabs.last:.4g} um"
+    return [("microscope.interaction", layout, "", "", "slabs of this specimen, or of its first draw")]
 
 
 def _named(name: str) -> tuple[Value, str]:
