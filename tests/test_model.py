@@ -266,7 +266,51 @@ def test_substitution_of_structure() -> None:
 # Refusals: each in one line that says what was expected, what came, and what to do
 
 
+def bead(**more: Any) -> ew.Particles:
+    return ew.Particles(ew.Sphere(), center=[[0.0, 0.0, 0.0]], size=[[1.0]], index=[1.4], **more)
+
+
 REFUSALS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "annulus outside the range": (
+        lambda: ew.Annulus(0.5, 1.7),
+        ValueError,
+        "Annulus.outer_na must lie in [0, 1.6], got",
+    ),
+    "annulus inside out": (lambda: ew.Annulus(0.5, 0.4), ValueError, "needs an inner edge below its outer one"),
+    "dark lamps": (
+        lambda: ew.SourcePoints([[0.0, 0.0]], weight=[0.0]),
+        ValueError,
+        "a source needs light, got weights that sum to zero; give one point a weight",
+    ),
+    "amplifying particle": (lambda: bead(absorption=[-0.1]), ValueError, "Particles.absorption must lie in [0, inf)"),
+    "negative extraordinary index": (
+        lambda: bead(birefringence=[-1.0]),
+        ValueError,
+        "index + birefringence must be at least 0.5, got 0.4",
+    ),
+    "no optic axis": (
+        lambda: bead(optic_axis=[[0.0, 0.0, 0.0]]),
+        ValueError,
+        "optic_axis must hold vectors of non-zero length, got a zero",
+    ),
+    "unknown method": (
+        lambda: ew.Koehler(0.3, method="soc"),
+        ValueError,
+        "Koehler.method must be one of abbe, socs, got 'soc'",
+    ),
+    "number as a plate": (lambda: ew.Objective(na=0.5, plate=3), TypeError, "Objective.plate must be a PhaseRing or"),
+    "darkfield in the aperture": (
+        lambda: ew.darkfield(na=torch.tensor(0.7), inner_na=0.6),
+        ValueError,
+        "darkfield needs an annulus outside the objective's aperture 0.7, got inner_na 0.6",
+    ),
+    "phase ring outside the aperture": (
+        lambda: ew.phase_contrast(na=0.2),
+        ValueError,
+        "the annulus must lie inside the objective's aperture 0.2, got it at 0.28",
+    ),
+    "slabs that fall": (lambda: ew.Multislice(depth=(1.0, -1.0)), ValueError, "must be two rising heights"),
+    "no slabs": (lambda: ew.Multislice(slabs=0), ValueError, "Multislice.slabs must be a positive integer, got 0"),
     "na above the index": (
         lambda: ew.Objective(na=1.4, index=1.33),
         ValueError,
@@ -402,7 +446,54 @@ def test_values_refuse_in_one_line(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def lit(illumination: Any, interaction: Any = None, optics: Any = None, part: Any = None) -> ew.Scene:
+    microscope = ew.Microscope(
+        illumination, interaction or ew.Transmission(), optics or ew.Objective(na=0.5), ew.Ideal()
+    )
+    return ew.Scene(ew.Specimen((part or bead(),), medium=1.33), microscope, ew.Grid((16, 16), 0.1))
+
+
 RENDERING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "light beyond the medium": (
+        lambda: ew.render(lit(ew.Annulus(1.35, 1.5))),
+        ValueError,
+        "light must fall in at less than the medium's index 1.33 times the sine of a right angle, got 1.4",
+    ),
+    "shear beyond the field": (
+        lambda: ew.render(lit(ew.Coherent(), optics=ew.Objective(na=0.5, plate=ew.Shear((0.0, 2.0))))),
+        ValueError,
+        "the shear must be smaller than the field 1.6 x 1.6 um, got 0 x 2 um",
+    ),
+    "thousands of slabs": (
+        lambda: ew.render(lit(ew.Coherent(), ew.Multislice(slabs=100_000))),
+        ValueError,
+        "the maps of all slabs must take at most 8 GiB, got",
+    ),
+    "body beyond the slabs": (
+        lambda: ew.render(lit(ew.Coherent(), ew.Multislice(slabs=3, depth=(-0.5, 3.0)))),
+        ValueError,
+        "the specimen must lie between the slabs at -0.5 and 3 um, got particles from -1 to 1 um; widen",
+    ),
+    "kernels of what is fitted": (
+        lambda: ew.render(
+            ew.substitute(
+                lit(ew.Koehler(0.3, method="socs")),
+                {"microscope.optics.na": torch.tensor(0.5, dtype=torch.float64, requires_grad=True)},
+            )
+        ),
+        ValueError,
+        "kernels are fixed and have no derivative",
+    ),
+    "kernels of a deep specimen": (
+        lambda: ew.render(lit(ew.Koehler(0.3, method="socs"), ew.Multislice(slabs=2))),
+        ValueError,
+        "kernels stand for a thin specimen",
+    ),
+    "reference in white light": (
+        lambda: ew.render(lit(ew.Koehler(0.3), optics=ew.Objective(na=0.5, reference=ew.Reference()))),
+        ValueError,
+        "a reference beam needs coherent light, got a source of 37 points",
+    ),
     "coarse pixel": (
         lambda: ew.render(ew.Scene(ew.Specimen(()), ew.brightfield(na=0.5), ew.Grid((64, 64), 0.6))),
         ValueError,

@@ -64,6 +64,8 @@ def spectrum(planes: Tensor, band: Band) -> Tensor:
 class _Spectrum(torch.autograd.Function):
     """The pruned transform; what comes back through it is its adjoint, pruned as well."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(planes: Tensor, band: Band) -> Tensor:
         return _forward(planes, band)

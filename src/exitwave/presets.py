@@ -11,7 +11,7 @@ import math
 from exitwave.illumination import Annulus, Coherent, HalfDisk, Koehler
 from exitwave.interaction import Multislice, Transmission
 from exitwave.optics import Objective, PhaseRing, Polarization, Reference, Shear
-from exitwave.quantity import Numeric
+from exitwave.quantity import Numeric, is_prior
 from exitwave.scene import Microscope
 from exitwave.sensor import Camera, Ideal, Interferometer
 
@@ -74,13 +74,13 @@ def darkfield(
     >>> float(darkfield().illumination.inner_na)
     0.6
     """
-    if isinstance(na, float | int) and isinstance(inner_na, float | int) and inner_na <= na:
+    lamp, optics = Annulus(inner_na, outer_na, wavelength, points=16, rings=2), Objective(na, defocus, index=index)
+    if not is_prior(optics.na) and not is_prior(lamp.inner_na) and float(lamp.inner_na) <= float(optics.na):
         raise ValueError(
-            f"darkfield needs an annulus outside the objective's aperture {na:g}, got inner_na {inner_na:g}; raise "
-            "inner_na or close the objective's iris"
+            f"darkfield needs an annulus outside the objective's aperture {float(optics.na):g}, got inner_na "
+            f"{float(lamp.inner_na):g}; raise inner_na or close the objective's iris"
         )
-    lamp = Annulus(inner_na, outer_na, wavelength, points=16, rings=2)
-    return Microscope(lamp, interaction or Transmission(), Objective(na, defocus, index=index), sensor or Ideal())
+    return Microscope(lamp, interaction or Transmission(), optics, sensor or Ideal())
 
 
 def phase_contrast(
@@ -106,6 +106,11 @@ def phase_contrast(
     lamp = Annulus(ring_na - ring_width / 2, ring_na + ring_width / 2, wavelength, points=24)
     plate = PhaseRing(ring_na - 0.75 * ring_width, ring_na + 0.75 * ring_width, phase, transmission)
     optics = Objective(na, defocus, index=index, plate=plate)
+    if not is_prior(optics.na) and ring_na + ring_width / 2 > float(optics.na):
+        raise ValueError(
+            f"the annulus must lie inside the objective's aperture {float(optics.na):g}, got it at {ring_na:g}; lower "
+            "ring_na"
+        )
     return Microscope(lamp, interaction or Transmission(), optics, sensor or Ideal())
 
 

@@ -40,7 +40,8 @@ def render(scene: Scene, generator: torch.Generator | None = None) -> Tensor:
 def optical_field(scene: Scene) -> Tensor:
     """Return the complex amplitude in the image plane relative to the empty field: (H, W), or (L, H, W) in colours.
 
-    The illumination must be coherent.
+    The illumination must be coherent. "Empty" is a clear pupil without polarisers: what a plate or polarisers do to
+    undiffracted light stays in.
     """
     wave, source = _expose(scene)
     field = scene.microscope.optics.field(wave, source)
@@ -51,7 +52,8 @@ def source_error(scene: Scene) -> float:
     """Return the estimated error of the sum over the source, relative to the contrast of the image.
 
     |I - I'| / |I' - mean(I')|, both norms over the image, where I' images every point of the source sampled more
-    finely than in `scene`. It tells whether more rings, points or kernels are worth their time.
+    finely than in `scene`. It tells whether more rings, points or kernels are worth their time. Sources given point
+    by point cannot be refined: theirs is the error of the kernels alone.
 
     >>> import exitwave as ew
     >>> bead = ew.Particles(ew.Sphere(), center=[[0, 0, 0]], size=[[1.0]], index=[1.59])
@@ -62,7 +64,10 @@ def source_error(scene: Scene) -> float:
     finer = substitute(scene, {"microscope.illumination": refined(scene.microscope.illumination)})
     with torch.no_grad():
         image, reference = render(scene), render(finer)
-    return float(torch.linalg.vector_norm(image - reference) / torch.linalg.vector_norm(reference - reference.mean()))
+    contrast = float(torch.linalg.vector_norm(reference - reference.mean()))
+    # Without contrast there is nothing that points could miss.
+    flat = 1e-5 * float(torch.linalg.vector_norm(torch.ones_like(reference)))
+    return float(torch.linalg.vector_norm(image - reference)) / max(contrast, flat)
 
 
 def canvas_of(scene: Scene) -> Canvas:
@@ -78,7 +83,8 @@ def canvas_of(scene: Scene) -> Canvas:
     for n, step in zip(grid.shape, grid.spacing, strict=True):
         # Rounded up to 16 samples, so that a fit that moves the focus does not change the canvas at every step.
         margin = 16 * math.ceil(reach / step / 16)
-        size = fast_length(n + 2 * margin)
+        size = n + 2 * margin
+        size = fast_length(size) if size <= _LARGEST else size
         sizes.append(size)
         corners.append((size - n) // 2)
     if math.prod(sizes) > _LARGEST:
@@ -102,5 +108,12 @@ def _expose(scene: Scene) -> tuple[Wave, Source]:
     optics: Optics = scene.microscope.optics
     like = torch.zeros((), dtype=scene.specimen.dtype, device=scene.specimen.device)
     source = illumination.source()
+    farthest = float(torch.linalg.vector_norm(source.direction.detach(), dim=-1).max())
+    medium = float(scene.specimen.medium.detach())
+    if farthest >= medium:
+        raise ValueError(
+            f"light must fall in at less than the medium's index {medium:g} times the sine of a right angle, got "
+            f"{farthest:.4g}; it cannot travel there: use a smaller condenser aperture"
+        )
     source = source.to(like)
     return interaction.wave(scene.specimen, canvas_of(scene), source.wavelength, optics.na), source

@@ -299,6 +299,29 @@ def test_light_that_leaves_one_edge_does_not_enter_at_the_other(microscope: ew.M
     assert float((image - wide)[:, -32:].abs().max()) < 0.02 * contrast
 
 
+@pytest.mark.parametrize(
+    "microscope",
+    [
+        ew.dic(na=0.5, condenser_na=0.0, shear=(0.0, 3.0), wavelength=0.5),
+        ew.Microscope(ew.Coherent(0.5), ew.Transmission(), Objective(na=0.5, zernike=(0.0,) * 6 + (0.7,)), ew.Ideal()),
+        ew.Microscope(
+            ew.Coherent(0.5, direction=(0.0, 0.9)),
+            ew.Multislice(slabs=5, depth=(-6.0, 6.0)),
+            Objective(0.3),
+            ew.Ideal(),
+        ),
+    ],
+    ids=["sheared", "aberrated", "slanted"],
+)
+def test_margin_holds_what_shear_aberrations_and_slant_spread(microscope: ew.Microscope) -> None:
+    """A strong bead beyond the left border against a field three times as wide."""
+    body = particle(ew.Sphere(), [1.0], 0.1, center=(0.0, 0.0, -8.5), absorption=0.5)
+    image = ew.render(ew.Scene(body, microscope, ew.Grid((32, 96), 0.15)))
+    wide = ew.render(ew.Scene(body, microscope, ew.Grid((96, 288), 0.15)))[32:64, 96:192]
+    contrast = float((wide - wide.mean()).abs().max())
+    assert float((image - wide).abs().max()) < 0.02 * contrast
+
+
 def test_bead_is_in_focus_where_the_focal_plane_is() -> None:
     """A bead at z = d seen with defocus = d is a bead at z = 0 in focus."""
     scenes = [

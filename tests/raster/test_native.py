@@ -216,6 +216,23 @@ def test_maps_of_several_parts_add_up_in_place() -> None:
         assert torch.allclose(one, other, atol=1e-5)
 
 
+def test_parts_of_two_precisions_are_rendered_in_that_of_the_first() -> None:
+    def bead(dtype: torch.dtype, x: float) -> ew.Particles:
+        center = torch.tensor([[0.0, 0.0, x]], dtype=dtype)
+        return ew.Particles(ew.Sphere(), center, torch.ones(1, 1, dtype=dtype), torch.full((1,), 1.4, dtype=dtype))
+
+    single, double = torch.float32, torch.float64
+    images = [
+        ew.render(
+            ew.Scene(ew.Specimen((bead(one, -1.5), bead(other, 1.5)), 1.33), ew.brightfield(), ew.Grid((32, 64), 0.1))
+        )
+        for one, other in ((single, double), (double, single), (double, double))
+    ]
+    assert [image.dtype for image in images] == [single, double, double]
+    assert torch.allclose(images[0].double(), images[2], atol=1e-5)
+    assert torch.allclose(images[1], images[2], atol=1e-5)
+
+
 def test_a_render_needs_no_kernels(tmp_path: Path) -> None:
     code = """
 import torch, exitwave as ew

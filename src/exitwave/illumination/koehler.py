@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -75,6 +76,7 @@ class Coherent(Value):
         return Source(self.direction[None], weight, self.wavelength, self.spectrum / self.spectrum.sum())
 
 
+@cache
 def disk_points(rings: int) -> Tensor:
     """Return points (S, 2) that stand for equal areas of the unit disk: a centre and rings of 6 k points."""
     points = [(0.0, 0.0)]
@@ -92,7 +94,7 @@ def disk_points(rings: int) -> Tensor:
 
 @refined.register
 def _(illumination: Koehler) -> Koehler:
-    return replace(illumination, rings=2 * illumination.rings + 2, method="abbe")
+    return replace(illumination, rings=min(2 * illumination.rings + 2, 100), method="abbe")
 
 
 @refined.register

@@ -107,9 +107,19 @@ def _check_edges(name: str, inner: Tensor, outer: Tensor) -> None:
 
 @refined.register
 def _(illumination: Annulus) -> Annulus:
-    return replace(illumination, points=2 * illumination.points, rings=2 * illumination.rings + 1, method="abbe")
+    return replace(
+        illumination,
+        points=min(2 * illumination.points, 10000),
+        rings=min(2 * illumination.rings + 1, 100),
+        method="abbe",
+    )
 
 
 @refined.register
 def _(illumination: HalfDisk) -> HalfDisk:
-    return replace(illumination, points=2 * illumination.points, rings=2 * illumination.rings + 1, method="abbe")
+    return replace(
+        illumination,
+        points=min(2 * illumination.points, 10000),
+        rings=min(2 * illumination.rings + 1, 100),
+        method="abbe",
+    )

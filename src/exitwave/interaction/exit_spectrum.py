@@ -19,6 +19,7 @@ from exitwave.fourier import (
     rows_to_columns,
     spectrum,
 )
+from exitwave.raster.native import transforming
 
 Planes = Callable[..., Tensor]
 """From a number and maps (..., h, W), each a tensor or None, to the wave's two planes (2, K, h, W)."""
@@ -33,7 +34,7 @@ def exit_spectrum(planes: Planes, number: Tensor, maps: tuple[Tensor | None, ...
     """
     given = [tensor for tensor in (number, *maps) if tensor is not None]
     moving = any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in given)
-    if moving or not prunable(band, given[-1].shape[-1]):
+    if moving or transforming() or not prunable(band, given[-1].shape[-1]):
         return spectrum(planes(number, *maps), band)
     return _ExitSpectrum.apply(planes, band, number, *maps)
 

@@ -13,7 +13,7 @@ from exitwave.field import Canvas, Slabs
 from exitwave.fourier import Band, spectrum
 from exitwave.interaction.transmission import indices, jones
 from exitwave.model import Value
-from exitwave.raster import Maps, bend, maps_of, span
+from exitwave.raster import Maps, bend, kept_channels, maps_of, span
 from exitwave.specimen import Specimen
 
 # Bytes that the maps of all slabs may take.
@@ -42,7 +42,9 @@ class Multislice(Value):
             return
         numbers = isinstance(self.depth, tuple) and all(isinstance(end, int | float) for end in self.depth)
         if not numbers or len(self.depth) != 2 or not -1e4 <= self.depth[0] < self.depth[1] <= 1e4:
-            raise ValueError(f"Multislice.depth must be two rising heights in um, got {self.depth}; write (-5.0, 5.0)")
+            raise ValueError(
+                f"Multislice.depth must be two rising heights (low, high) in um, got {self.depth}; sort them"
+            )
 
     def span(self, specimen: Specimen, wavelength: Tensor, na: Tensor) -> tuple[float, float]:
         """Return the lowest and the highest plane that stands for the specimen, in micrometres."""
@@ -57,7 +59,8 @@ class Multislice(Value):
             low, high = (float(reached.min()), float(reached.max())) if len(reached) else (0.0, 0.0)
             if self.depth is not None:
                 bottom, top = self.depth
-                if low < bottom or high > top:
+                rounding = 1e-6 * (abs(low) + abs(high) + 1.0)  # single precision of the specimen
+                if low < bottom - rounding or high > top + rounding:
                     raise ValueError(
                         f"the specimen must lie between the slabs at {bottom:g} and {top:g} um, got particles from "
                         f"{low:.4g} to {high:.4g} um; widen Multislice.depth or leave it out"
@@ -74,12 +77,12 @@ class Multislice(Value):
         """Return the wave that leaves `specimen` at the given vacuum wavelengths (L,) in micrometres."""
         like = torch.zeros((), dtype=specimen.dtype, device=specimen.device)
         slabs = self.planes(specimen, wavelength, na)
-        need = slabs.count * math.prod(canvas.grid.shape) * like.element_size()
+        layout = (slabs.count, len(kept_channels(specimen)), *canvas.grid.shape)
+        need = math.prod(layout) * like.element_size()
         if need > _LARGEST:
-            size = " x ".join(str(n) for n in (slabs.count, *canvas.grid.shape))
             raise ValueError(
-                f"a map of all slabs must take at most {_LARGEST >> 30} GiB, got {need / 2**30:.3g} GiB for {size} "
-                "samples; use fewer slabs or a smaller grid"
+                f"the maps of all slabs must take at most {_LARGEST >> 30} GiB, got {need / 2**30:.3g} GiB for "
+                f"{' x '.join(map(str, layout))} samples; use fewer slabs or a smaller grid"
             )
         maps = maps_of(specimen, canvas, slabs, like)
         medium = indices(specimen, wavelength).to(like)

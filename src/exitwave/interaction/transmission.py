@@ -25,10 +25,11 @@ class Transmission(Value):
     """The thin-specimen exit wave, t = exp(2 pi i OPD / lambda - A / 2) in one plane.
 
     Optical path differences and absorbances of all particles add along the line of sight, are exponentiated once and
-    stand in the plane of the particles' mean height. Valid while every particle lies within the depth of field
-    lambda n / NA^2 of that plane (Born and Wolf, Principles of Optics, 8.8.3); deeper specimens are refused and want
-    `Multislice`. Of birefringent particles the retardances add as vectors of twice the azimuth, which is exact for one
-    particle and for particles of parallel or crossed axes.
+    stand in the plane of the particles' mean height. Valid while the specimen lies within the depth of field
+    lambda n / NA^2 of that plane (Born and Wolf, Principles of Optics, 8.8.3); centres beyond it are refused and want
+    `Multislice`, and so do bodies that are thicker, whose error grows with thickness and index step. Of birefringent
+    particles the retardances add as vectors of twice the azimuth, which is exact for one particle and for particles of
+    parallel or crossed axes.
     """
 
     def span(self, specimen: Specimen, wavelength: Tensor, na: Tensor) -> tuple[float, float]:

@@ -45,6 +45,11 @@ class PhaseRing(Value):
         phase = self.phase.to(fy)
         return 1.0 + ring * (dim * torch.cos(phase) - 1.0), ring * dim * torch.sin(phase)
 
+    @property
+    def spread(self) -> float:
+        """How far in micrometres the plate moves light in the image: not at all."""
+        return 0.0
+
     def check_field(self, extent: tuple[float, ...]) -> None:
         """A ring suits every field."""
 
@@ -68,6 +73,11 @@ class Shear(Value):
         cycles = (fy - tilt[0]) * shear[0] + (fx - tilt[1]) * shear[1]
         wave = torch.sin(math.pi * cycles + 0.5 * self.bias.to(fy))
         return wave, torch.zeros_like(wave)
+
+    @property
+    def spread(self) -> float:
+        """How far in micrometres the plate moves light in the image: half the shear either way."""
+        return 0.5 * float(torch.linalg.vector_norm(self.shear.detach()))
 
     def check_field(self, extent: tuple[float, ...]) -> None:
         """Refuse a shear beyond the field (height, width) in micrometres."""
@@ -120,11 +130,11 @@ class Reference(Value):
     """A plane wave that interferes with the image: off-axis holography.
 
     `direction` is index times sine of its angle to the axis along (y, x), on the side of the specimen. The fringes have
-    the frequency (direction - that of the illumination) / wavelength. `amplitude` is relative to the light that falls
-    in.
+    the frequency (direction - that of the illumination) / wavelength; from 3 NA / wavelength on the sidebands stand
+    clear of the rest. `amplitude` is relative to the light that falls in.
     """
 
-    direction: Quantity = param("1", low=-10.0, high=10.0, dims=(2,), default=(0.5, 0.5), doc="tilt along (y, x)")
+    direction: Quantity = param("1", low=-10.0, high=10.0, dims=(2,), default=(1.1, 1.1), doc="tilt along (y, x)")
     amplitude: Quantity = param("1", low=0.0, high=100.0, default=1.0, doc="amplitude of the reference")
 
     def carrier(self, tilt: Tensor, wavelength: Tensor, spacing: tuple[float, ...]) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from exitwave.field import Source, Wave
 from exitwave.fourier import Response, image, union
@@ -14,7 +15,7 @@ from exitwave.model import Value
 from exitwave.optics.contrast import Polarization, Reference
 from exitwave.optics.modes import modes
 from exitwave.optics.window import Window, exposed
-from exitwave.optics.zernike import zernike
+from exitwave.optics.zernike import steepness, zernike
 from exitwave.quantity import Quantity, param
 
 
@@ -47,15 +48,26 @@ class Objective(Value):
                 f"na must be below the immersion index {index:g}, got {na:g}; use a water (index=1.33) or an oil "
                 "objective (index=1.515)"
             )
+        for name, kind in (("plate", Value), ("polarization", Polarization), ("reference", Reference)):
+            item = getattr(self, name)
+            if item is not None and not isinstance(item, kind):
+                remedy = "a PhaseRing or Shear" if name == "plate" else f"a {kind.__name__}"
+                raise TypeError(f"Objective.{name} must be {remedy}, got {type(item).__name__}; or leave it out")
 
     def reach(self, source: Source, medium: Tensor, heights: tuple[float, float]) -> float:
         """Return how far in micrometres a point between two heights spreads in the image, tails included."""
         with torch.no_grad():
             sine = min(float(self.na) / float(medium.min()), 0.99)
             tangent = sine / math.sqrt(1 - sine**2)
-            longest = float(source.wavelength.max())
+            resolution = float(source.wavelength.max()) / float(self.na)
             depth = max(abs(float(self.defocus) - height) for height in heights)
-            return depth * tangent + 6 * longest / float(self.na)
+            # Tilted light crosses a deep specimen at its own angle.
+            steepest = min(float(torch.linalg.vector_norm(source.direction, dim=-1).max() / medium.min()), 0.99)
+            slant = (heights[1] - heights[0]) * steepest / math.sqrt(1 - steepest**2)
+            # Rays land where the aberration's slope sends them.
+            aberration = sum(abs(float(c)) * steepness(number + 5) for number, c in enumerate(self.zernike))
+            spread = 0.0 if self.plate is None else self.plate.spread
+            return depth * tangent + slant + (6 + aberration) * resolution + spread
 
     def phase(self, fy: Tensor, fx: Tensor, wave: Wave, colour: int) -> Tensor:
         """Return the pupil's phase in radians at frequencies fy (n, 1), fx (1, m) in 1/um."""
@@ -85,8 +97,9 @@ class Objective(Value):
         return torch.complex(inside * torch.cos(phase), inside * torch.sin(phase))
 
     def field(self, wave: Wave, source: Source, response: Response | None = None) -> Tensor:
-        """Return the complex amplitude (L, H, W) in the image plane of a coherent source; the empty field is 1.
+        """Return the complex amplitude (L, H, W) in the image plane of a coherent source.
 
+        It is 1 in an empty field seen through a clear pupil without polarisers; a reference beam has no part in it.
         `response` multiplies its spectrum.
         """
         if len(source.weight) != 1:
@@ -133,8 +146,14 @@ class Objective(Value):
             if source.kernels is None:
                 coarse = wave.medium.new_zeros(windows[0].size)
                 for window, direction, weight in zip(windows, directions, source.weight.to(wave.medium), strict=True):
-                    spectra = wave.spectrum(colour, direction, band)[(..., *window.band.inside(band))]
-                    coarse = exposed(coarse, weight, window, self, spectra, len(windows) > 4)
+                    if wave.thin or not torch.is_grad_enabled():
+                        spectra = wave.spectrum(colour, direction, band)[(..., *window.band.inside(band))]
+                        coarse = exposed(coarse, weight, window, self, spectra, len(windows) > 4)
+                    else:
+                        # The backward pass propagates every direction again: memory holds the slabs of one.
+                        found = checkpoint(self._deep, wave, colour, direction, window, use_reentrant=False)
+                        assert isinstance(found, Tensor)
+                        coarse = coarse + weight * found
             else:
                 chosen = modes(self, wave, colour, source, windows, band)
                 spectra = windows[0].analysed(self, wave.spectrum(colour, directions[0], band))
@@ -144,6 +163,10 @@ class Objective(Value):
                 found = found + self._fringes(wave, source, colour, response)
             planes.append(found)
         return torch.stack(planes)
+
+    def _deep(self, wave: Wave, colour: int, direction: Tensor, window: Window) -> Tensor:
+        """Return the irradiance on the coarse grid of one direction through a deep specimen."""
+        return window.image(self, wave.spectrum(colour, direction, window.band))
 
     def _fringes(self, wave: Wave, source: Source, colour: int, response: Response) -> Tensor:
         """Return r^2 + 2 r Re(U exp(-2 pi i q . x)) of the image's amplitude U and a reference of frequency q.

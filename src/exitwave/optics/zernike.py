@@ -22,6 +22,17 @@ def noll(j: int) -> tuple[int, int]:
     return n, m if j % 2 == 0 else -m
 
 
+def steepness(j: int) -> float:
+    """Return a bound of the slope of Noll's polynomial j over the unit disk, per radius: that at its rim.
+
+    >>> round(steepness(11), 3)
+    26.833
+    """
+    n, m = noll(j)
+    along = (n * (n + 2) - m * m) / 2
+    return math.sqrt((n + 1) * (2 if m else 1)) * math.hypot(along, m)
+
+
 def zernike(j: int, y: Tensor, x: Tensor) -> Tensor:
     """Return Noll's polynomial j at pupil coordinates (y, x), normalised to unit variance over the unit disk.
 

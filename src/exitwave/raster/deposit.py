@@ -39,8 +39,7 @@ class Maps(NamedTuple):
 
 def maps_of(specimen: Specimen, canvas: Canvas, slabs: Slabs | None, like: Tensor) -> Maps:
     """Return the maps of all parts of a specimen together."""
-    found = {"opd"}.union(*(channels(part, specimen) for part in specimen.parts))
-    kept = tuple(channel for channel in CHANNELS if channel in found)
+    kept = kept_channels(specimen)
     stack: Tensor | None = None
     for part in specimen.parts:
         stack = deposit(part, specimen, canvas, slabs, kept, stack, like)
@@ -48,6 +47,12 @@ def maps_of(specimen: Specimen, canvas: Canvas, slabs: Slabs | None, like: Tenso
         depth = () if slabs is None else (slabs.count,)
         stack = like.new_zeros(*depth, len(kept), *canvas.grid.shape)
     return Maps(**dict(zip(kept, stack.unbind(-3), strict=True)))
+
+
+def kept_channels(specimen: Specimen) -> tuple[str, ...]:
+    """Return the channels that any part of a specimen has something for, in the order of `CHANNELS`."""
+    found = {"opd"}.union(*(channels(part, specimen) for part in specimen.parts))
+    return tuple(channel for channel in CHANNELS if channel in found)
 
 
 @singledispatch

@@ -29,12 +29,17 @@ def level() -> str:
     return f"torch only: {_WHY_NOT}" if KERNELS is None else f"native ({KERNELS.level()})"
 
 
+def transforming() -> bool:
+    """Return whether a transform of `torch.func` is at work, which hand-written derivatives do not pass."""
+    return torch._C._are_functorch_transforms_active()
+
+
 def usable(*tensors: Tensor) -> bool:
     """Return whether the kernels may work on `tensors`: single precision on the CPU, and no transform of torch active.
 
     Everything else (double precision, other devices, forward-mode derivatives, `vmap`) goes through the reference.
     """
-    if KERNELS is None or torch._C._are_functorch_transforms_active():
+    if KERNELS is None or transforming():
         return False
     return all(
         tensor.dtype is torch.float32 and tensor.device.type == "cpu" and forward_ad.unpack_dual(tensor).tangent is None

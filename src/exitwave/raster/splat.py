@@ -56,12 +56,13 @@ def splat(
     position = torch.stack(
         [particles.center[:, 1] / dy + canvas.origin[0], particles.center[:, 2] / dx + canvas.origin[1]], -1
     )
-    inputs = (rows, scale, position, particles.center[:, 0], weights)
+    # A rendering has one precision, that of its first particles.
+    inputs = tuple(tensor.to(weights) for tensor in (rows, scale, position, particles.center[:, 0], weights))
     if type(particles.shape) in _BODIES and native.usable(*inputs):
         return _Native.apply(plan, onto, *inputs)
     groups = plan.groups(position)
     work = plan.planes * sum(len(group) * patch[0] * patch[1] for group, patch in groups)
-    taped = work <= _TAPE or not any(tensor.requires_grad for tensor in inputs)
+    taped = work <= _TAPE or not any(tensor.requires_grad for tensor in inputs) or native.transforming()
     maps = _accumulate(plan, groups, *inputs) if taped else _Recomputed.apply(plan, groups, *inputs)
     return maps if onto is None else onto + maps
 

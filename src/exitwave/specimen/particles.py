@@ -66,6 +66,12 @@ class Particles(Value):
         self.shape.check_size(self.size.detach())
         if self.count and float(torch.linalg.vector_norm(self.rotation.detach(), dim=-1).min()) < 1e-6:
             raise ValueError("rotation must hold quaternions of non-zero length, got a zero; use (1, 0, 0, 0) for none")
+        extraordinary = (self.index + self.birefringence).detach()
+        if self.count and float(extraordinary.min()) < 0.5:
+            raise ValueError(
+                f"index + birefringence must be at least 0.5, got {float(extraordinary.min()):g}; birefringence is the "
+                "extraordinary index less the ordinary one"
+            )
         if self.count and float(torch.linalg.vector_norm(self.optic_axis.detach(), dim=-1).min()) < 1e-6:
             raise ValueError("optic_axis must hold vectors of non-zero length, got a zero; use (1, 0, 0) for body z")
 
