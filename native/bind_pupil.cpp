@@ -1,14 +1,18 @@
-// Python's side of pupil.cpp.
-#include "pupil.h"
+// Python's side of pupil.cpp and modes.cpp.
+#include "modes.h"
 #include "parallel.h"
+#include "pupil.h"
 
 #include <algorithm>
 #include <cmath>
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
+#include <optional>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -39,15 +43,43 @@ void times(const Rows &spectrum, const Array<const float, 1> &fy, const Array<co
         field.shape(2) != 2) {
         throw std::invalid_argument("field must be (m, n or more, 2) for n fy and m fx; got another shape");
     }
-    const Pupil pupil = {fy.data(), fx.data(), rows, columns, na / wavelength, std::sqrt(step.first * step.second),
-                         wavelength / medium, height};
+    const Frequencies frequencies = {fy.data(), fx.data(), rows, columns};
+    const Pupil pupil = {na / wavelength, std::sqrt(step.first * step.second), wavelength / medium, height};
     const long stride = spectrum.stride(0), length = field.shape(1);
     const PupilKernels &kernels = EXITWAVE_PICK(pupil);
     nb::gil_scoped_release released;
     parallel((columns + COLUMNS - 1) / COLUMNS, threads, [&](long task, int) {
-        kernels.times(pupil, spectrum.data(), stride, field.data(), length, task * COLUMNS,
+        kernels.times(pupil, frequencies, spectrum.data(), stride, field.data(), length, task * COLUMNS,
                       std::min((task + 1) * COLUMNS, columns));
     });
+}
+
+double modes(const Array<const float, 1> &rows, const Array<const float, 1> &columns, const Array<const double, 2> &tilt,
+             const Array<const float, 1> &amplitude, double na, double wavelength, double medium, double height,
+             std::pair<double, double> step, const std::optional<Array<const float, 3>> &mixing,
+             const Array<float, 4> &field, int threads) {
+    const Frequencies frequencies = {rows.data(), columns.data(), static_cast<long>(rows.shape(0)),
+                                     static_cast<long>(columns.shape(0))};
+    const long points = amplitude.shape(0), count = mixing ? mixing->shape(0) : points;
+    if (static_cast<long>(tilt.shape(0)) != points || tilt.shape(1) != 2 ||
+        (mixing && (static_cast<long>(mixing->shape(1)) != points || mixing->shape(2) != 2))) {
+        throw std::invalid_argument("expected tilt (S, 2) and mixing (J, S, 2) for S amplitudes; got other shapes");
+    }
+    if (static_cast<long>(field.shape(0)) != count || field.shape(1) != rows.shape(0) ||
+        field.shape(2) != columns.shape(0) || field.shape(3) != 2) {
+        throw std::invalid_argument("field must be (J, n, m, 2) for n rows and m columns; got another shape");
+    }
+    const Pupil pupil = {na / wavelength, std::sqrt(step.first * step.second), wavelength / medium, height};
+    const Points source = {tilt.data(), amplitude.data(), points, mixing ? mixing->data() : nullptr, count};
+    const ModesKernels &kernels = EXITWAVE_PICK(modes);
+    const long tasks = (frequencies.rows + MODES_ROWS - 1) / MODES_ROWS;
+    std::vector<float> off(tasks, 0.0f), sums(mixing ? modes_scratch(count) * std::max(1, threads) : 0);
+    nb::gil_scoped_release released;
+    parallel(tasks, threads, [&](long task, int worker) {
+        off[task] = kernels.build(pupil, frequencies, source, task * MODES_ROWS,
+                                   sums.data() + (mixing ? modes_scratch(count) * worker : 0), field.data());
+    });
+    return off.empty() ? 0.0 : *std::max_element(off.begin(), off.end());
 }
 
 void turn_over(const Array<const float, 3> &source, long first, const Array<float, 3> &target,
@@ -87,6 +119,9 @@ void bind_pupil(nb::module_ &module) {
     module.def("pupil_times", &exitwave::times, "spectrum"_a, "fy"_a, "fx"_a, "na"_a, "wavelength"_a, "medium"_a,
                "height"_a, "step"_a, "field"_a, "threads"_a,
                "Fill `field` with pupil * spectrum, turned over, and with zeros after it.");
+    module.def("modes", &exitwave::modes, "rows"_a, "columns"_a, "tilt"_a, "amplitude"_a, "na"_a, "wavelength"_a,
+               "medium"_a, "height"_a, "step"_a, "mixing"_a.none(), "field"_a, "threads"_a,
+               "Fill `field` with a source's pupils, mixed or one by one; return how much their light is off at most.");
     module.def("turn_over", &exitwave::turn_over, "source"_a, "first"_a, "target"_a, "threads"_a,
                "Copy columns of `source` from `first` on to rows of `target`, as many as it has.");
     module.def("add_square", &exitwave::add_square, "field"_a, "weight"_a, "total"_a, "threads"_a,

@@ -1,93 +1,18 @@
-// A spectrum behind a pupil, and the irradiance of a field; `optics/objective.py` has the pupil in plain torch.
-#include "pupil.h"
-#include "turn.h"
+// A spectrum behind a pupil, and the irradiance of a field.
+#include "pupil_value.h"
 
 namespace exitwave::EXITWAVE_LEVEL {
 
 namespace {
 
-// A tile of the spectrum is turned over in the first-level cache. Loops over whole pieces of a column are written plainly
-// for the compiler to vectorise.
-constexpr long PIECE = 64;
+// A tile of the spectrum is turned over in the first-level cache.
 constexpr long TILE = 16;
-// Squared cosines below this one count as this one: light at and beyond a right angle.
-constexpr double GRAZING = 1e-6;
-// Adding and taking away 1.5 x 2^52 rounds to whole numbers.
-constexpr double ROUND = 6755399441055744.0;
-
-struct Complex {
-    float real, imaginary;
-};
-
-// Some consecutive rows' frequencies; the last of them fills the piece up.
-struct Piece {
-    double square[PIECE]; // fy^2
-    double nearest, farthest;
-    long first, count;
-
-    EXITWAVE_METHOD Piece(const Pupil &pupil, long row) : first(row) {
-        count = pupil.rows - row < PIECE ? pupil.rows - row : PIECE;
-        for (long i = 0; i < PIECE; ++i) {
-            const double frequency = pupil.fy[row + (i < count ? i : count - 1)];
-            square[i] = frequency * frequency;
-        }
-        const double low = square[0], high = square[count - 1];
-        farthest = low > high ? low : high;
-        nearest = pupil.fy[row] < 0.0f && pupil.fy[row + count - 1] > 0.0f ? 0.0 : low < high ? low : high;
-    }
-};
-
-// Squared distances from the axis within which the pupil is open, and beyond which it is closed.
-struct Rim {
-    double open, closed;
-
-    EXITWAVE_METHOD explicit Rim(const Pupil &pupil) {
-        const double inner = pupil.edge - 0.5 * pupil.rim, outer = pupil.edge + 0.5 * pupil.rim;
-        open = inner > 0.0 ? inner * inner : -1.0;
-        closed = outer * outer;
-    }
-};
-
-// Phase of defocus in cycles, less whole ones. In double precision: a phase may have thousands of cycles.
-EXITWAVE_INLINE void defocus(const Pupil &pupil, const Piece &piece, double across, float *cycles) {
-    const double slope = pupil.ratio * pupil.ratio, depth = -pupil.height / pupil.ratio;
-    const double steepest = __builtin_sqrt(GRAZING);
-    for (long i = 0; i < PIECE; ++i) {
-        const double sine = slope * (piece.square[i] + across), left = 1.0 - sine;
-        const double cosine = __builtin_sqrt(left > GRAZING ? left : GRAZING);
-        // sine^2 / (1 + cosine) is 1 - cosine, up to the right angle.
-        const double turns = depth * (left > GRAZING ? 1.0 - cosine : sine / (1.0 + steepest));
-        cycles[i] = static_cast<float>(turns - ((turns + ROUND) - ROUND));
-    }
-}
-
-// What the rim lets pass. Where it is steep, single precision would lose digits.
-EXITWAVE_INLINE void openness(const Pupil &pupil, const Piece &piece, double across, float *amplitude) {
-    const double edge = pupil.edge / pupil.rim + 0.5, steep = 1.0 / pupil.rim;
-    for (long i = 0; i < PIECE; ++i) {
-        const double depth = edge - steep * __builtin_sqrt(piece.square[i] + across);
-        const double inside = depth < 0.0 ? 0.0 : depth > 1.0 ? 1.0 : depth;
-        amplitude[i] = static_cast<float>(inside * inside * (3.0 - 2.0 * inside));
-    }
-}
 
 // A piece of one column.
 EXITWAVE_INLINE void column(const Pupil &pupil, const Rim &rim, const Piece &piece, double across, const Complex *from,
                             Complex *to) {
-    float real[PIECE], imaginary[PIECE], amplitude[PIECE];
-    defocus(pupil, piece, across, real);
-    if (piece.farthest + across > rim.open) {
-        openness(pupil, piece, across, amplitude);
-    } else {
-        for (long i = 0; i < PIECE; ++i) {
-            amplitude[i] = 1.0f;
-        }
-    }
-    for (long i = 0; i < PIECE; i += LANES) {
-        const Phase phase = turn(load(real + i));
-        store(real + i, load(amplitude + i) * phase.cosine);
-        store(imaginary + i, load(amplitude + i) * phase.sine);
-    }
+    float real[PIECE], imaginary[PIECE];
+    evaluate(pupil, rim, piece, across, real, imaginary);
     for (long i = 0; i < piece.count; ++i) {
         to[i] = {real[i] * from[i].real - imaginary[i] * from[i].imaginary,
                  real[i] * from[i].imaginary + imaginary[i] * from[i].real};
@@ -100,17 +25,18 @@ EXITWAVE_INLINE void clear(Complex *to, long count) {
     }
 }
 
-void times(const Pupil &pupil, const float *spectrum, long stride, float *field, long length, long first, long last) {
+void times(const Pupil &pupil, const Frequencies &at, const float *spectrum, long stride, float *field, long length,
+           long first, long last) {
     const Rim rim(pupil);
     Complex *const to = reinterpret_cast<Complex *>(field);
     Complex tile[TILE][PIECE];
-    for (long row = 0; row < pupil.rows; row += PIECE) {
-        const Piece piece(pupil, row);
+    for (long row = 0; row < at.rows; row += PIECE) {
+        const Piece piece(at.fy + row, at.rows - row, 0.0);
         for (long left = first; left < last; left += TILE) {
             const long width = last - left < TILE ? last - left : TILE;
             double across[TILE], nearest = rim.closed;
             for (long x = 0; x < width; ++x) {
-                across[x] = static_cast<double>(pupil.fx[left + x]) * pupil.fx[left + x];
+                across[x] = static_cast<double>(at.fx[left + x]) * at.fx[left + x];
                 nearest = across[x] < nearest ? across[x] : nearest;
             }
             if (piece.nearest + nearest < rim.closed) {
@@ -132,7 +58,7 @@ void times(const Pupil &pupil, const float *spectrum, long stride, float *field,
         }
     }
     for (long x = first; x < last; ++x) {
-        clear(to + x * length + pupil.rows, length - pupil.rows);
+        clear(to + x * length + at.rows, length - at.rows);
     }
 }
 

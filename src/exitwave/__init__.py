@@ -27,7 +27,7 @@ from exitwave.presets import (
 from exitwave.priors import Choice, LogNormal, LogUniform, Mixture, Normal, TruncatedNormal, Uniform
 from exitwave.quantity import Param, Quantity, param, per_particle
 from exitwave.random import Key
-from exitwave.render import optical_field, render, source_error
+from exitwave.render import kernel_loss, optical_field, render, source_error
 from exitwave.sample import sample
 from exitwave.scene import Microscope, Scene
 from exitwave.sensor import Camera, Ideal, Interferometer, camera_rgb
@@ -113,6 +113,7 @@ __all__ = [
     "generate",
     "get",
     "hologram",
+    "kernel_loss",
     "load",
     "material",
     "oblique",

@@ -1,6 +1,6 @@
 """The compiled kernels; sources in native/. `raster.native` says whether they are there.
 
-Tensors are dense and on the CPU, in single precision (those of `cover` in double); they are passed detached.
+Tensors are dense and on the CPU, in single precision (those of `cover` and tilts in double); they are passed detached.
 """
 
 from torch import Tensor
@@ -71,5 +71,19 @@ def pupil_times(
     field: Tensor,
     threads: int,
 ) -> None: ...
+def modes(
+    rows: Tensor,
+    columns: Tensor,
+    tilt: Tensor,
+    amplitude: Tensor,
+    na: float,
+    wavelength: float,
+    medium: float,
+    height: float,
+    step: tuple[float, float],
+    mixing: Tensor | None,
+    field: Tensor,
+    threads: int,
+) -> float: ...
 def turn_over(source: Tensor, first: int, target: Tensor, threads: int) -> None: ...
 def add_square(field: Tensor, weight: float, total: Tensor, threads: int) -> None: ...

@@ -65,9 +65,13 @@ class Grid(Value):
 def fast_length(n: int) -> int:
     """Return the smallest length from `n` on without prime factors above 7, whose Fourier transform is fast.
 
+    From 64 on it is a multiple of 4: other lengths take half as long again for every sample.
+
     >>> fast_length(1019)
     1024
     """
+    step = 4 if n > 60 else 1
+    n = -(-n // step) * step
     while True:
         rest = n
         for prime in (2, 3, 5, 7):
@@ -75,4 +79,4 @@ def fast_length(n: int) -> int:
                 rest //= prime
         if rest == 1:
             return n
-        n += 1
+        n += step

@@ -70,6 +70,20 @@ def source_error(scene: Scene) -> float:
     return float(torch.linalg.vector_norm(image - reference)) / max(contrast, flat)
 
 
+def kernel_loss(scene: Scene) -> float:
+    """Return a bound of the mean irradiance that the kernels (method "socs") of a scene's source leave out.
+
+    Relative to the light that leaves the specimen; `source_error` measures the error of one image instead.
+
+    >>> import exitwave as ew
+    >>> microscope = ew.Microscope(ew.Koehler(0.3, method="socs"), ew.Transmission(), ew.Objective(na=0.5), ew.Ideal())
+    >>> kernel_loss(ew.Scene(ew.Specimen((), medium=1.33), microscope, ew.Grid((64, 64), 0.1))) < 0.1
+    True
+    """
+    wave, source = _expose(scene)
+    return scene.microscope.optics.loss(wave, source)
+
+
 def canvas_of(scene: Scene) -> Canvas:
     """Return the canvas that `scene` is computed on: its grid and a margin of the optics' reach on every side."""
     grid = scene.grid

@@ -164,6 +164,16 @@ class Objective(Value):
             planes.append(found)
         return torch.stack(planes)
 
+    def loss(self, wave: Wave, source: Source) -> float:
+        """Return the bound of the mean irradiance that a source's kernels leave out, per mean square of the wave."""
+        if source.kernels is None:
+            raise ValueError('a loss is that of kernels, got a source imaged point by point; set its method to "socs"')
+        bounds = []
+        for colour in range(len(source.wavelength)):
+            windows = [Window(self, wave, colour, direction) for direction in source.direction.to(wave.medium)]
+            bounds.append(modes(self, wave, colour, source, windows, union([window.band for window in windows])).loss)
+        return max(bounds)
+
     def _deep(self, wave: Wave, colour: int, direction: Tensor, window: Window) -> Tensor:
         """Return the irradiance on the coarse grid of one direction through a deep specimen."""
         return window.image(self, wave.spectrum(colour, direction, window.band))

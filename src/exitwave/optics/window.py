@@ -77,7 +77,7 @@ class Window:
 
     def columns(self, kernels: ModuleType, objective: Objective, spectra: Tensor) -> Iterator[Tensor]:
         """Yield what a pupil without aberrations leaves of spectra (J, n, m), turned over and padded: (m, size[0])."""
-        wave, colour = self.wave, self.colour
+        numbers = pupil_numbers(objective, self.wave, self.colour)
         for spectrum in spectra.detach().resolve_conj():
             dense = spectrum if spectrum.stride(-1) == 1 else spectrum.contiguous()
             columns = dense.new_empty(dense.shape[1], self.size[0])
@@ -85,13 +85,10 @@ class Window:
                 spectrum=torch.view_as_real(dense),
                 fy=self.fy.detach()[:, 0],
                 fx=self.fx.detach()[0],
-                na=float(objective.na),
-                wavelength=float(wave.wavelength[colour]),
-                medium=float(wave.medium[colour]),
-                height=float(objective.defocus) - float(wave.plane),
                 step=self.step,
                 field=torch.view_as_real(columns),
                 threads=torch.get_num_threads(),
+                **numbers,
             )
             yield columns
 
@@ -112,14 +109,14 @@ def intensity(fields: Tensor, size: tuple[int, int], shape: tuple[int, ...]) -> 
 
     Where the spectra start changes the fields' phase only, not their square.
     """
-    scale = _scale(size, shape)
-    kernels = _kernels(fields.real)
+    scale = scale_of(size, shape)
+    kernels = compiled(fields.real)
     if kernels is not None:
         total = fields.real.new_zeros(size)
         for field in fields.detach():
             columns = field.new_zeros(field.shape[1], size[0])
             columns[:, : field.shape[0]] = field.mT
-            _expose(kernels, total, scale**2, columns)
+            expose(kernels, total, scale**2, columns)
         return total
     columns = torch.fft.ifft(fields.mT.contiguous() * scale, n=size[0], dim=-1).mT
     # A cache-full of rows at a time.
@@ -138,15 +135,13 @@ def exposed(
     `total` is used up: without gradients the sum takes its memory. With `recompute` the backward pass computes the
     fields again, so that memory holds one point's at a time.
     """
-    if objective.plate is None and not len(objective.zernike):
-        wave, fields = window.wave, window.analysed(objective, spectra)
-        numbers = (wave.medium, wave.wavelength, wave.plane, objective.na.to(total), objective.defocus.to(total))
-        kernels = _kernels(total, weight, fields.real, window.tilt, *numbers)
-        if kernels is not None:
-            strength = float(weight) * _scale(window.size, window.canvas.grid.shape) ** 2
-            for columns in window.columns(kernels, objective, fields):
-                _expose(kernels, total, strength, columns)
-            return total
+    fields = window.analysed(objective, spectra)
+    kernels = compiled_pupil(objective, window.wave, total, weight, fields.real, window.tilt)
+    if kernels is not None:
+        strength = float(weight) * scale_of(window.size, window.canvas.grid.shape) ** 2
+        for columns in window.columns(kernels, objective, fields):
+            expose(kernels, total, strength, columns)
+        return total
     if recompute and torch.is_grad_enabled():
         found = checkpoint(window.image, objective, spectra, use_reentrant=False)
         assert isinstance(found, Tensor)
@@ -155,19 +150,37 @@ def exposed(
     return total + weight * found
 
 
-def _scale(size: tuple[int, int], shape: tuple[int, ...]) -> float:
+def scale_of(size: tuple[int, int], shape: tuple[int, ...]) -> float:
     """Return what the inverse transform on a grid of `size` of a spectrum that belongs to a grid of `shape` lacks."""
     return size[0] * size[1] / (shape[0] * shape[1])
 
 
-def _kernels(*tensors: Tensor) -> ModuleType | None:
+def compiled(*tensors: Tensor) -> ModuleType | None:
     """Return the compiled kernels where they may work on all of `tensors` and nobody asks for a derivative."""
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return None
     return native.KERNELS if native.usable(*tensors) else None
 
 
-def _expose(kernels: ModuleType, total: Tensor, weight: float, columns: Tensor) -> None:
+def compiled_pupil(objective: Objective, wave: Wave, *tensors: Tensor) -> ModuleType | None:
+    """Return the compiled kernels where they know an objective's pupil: one without plate and aberrations."""
+    if objective.plate is not None or len(objective.zernike):
+        return None
+    optics = (objective.na.to(wave.medium), objective.defocus.to(wave.medium))
+    return compiled(wave.medium, wave.wavelength, wave.plane, *optics, *tensors)
+
+
+def pupil_numbers(objective: Objective, wave: Wave, colour: int) -> dict[str, float]:
+    """Return what the compiled pupil depends on, lengths in um."""
+    return {
+        "na": float(objective.na),
+        "wavelength": float(wave.wavelength[colour]),
+        "medium": float(wave.medium[colour]),
+        "height": float(objective.defocus) - float(wave.plane),
+    }
+
+
+def expose(kernels: ModuleType, total: Tensor, weight: float, columns: Tensor) -> None:
     """Add weight * |field|^2 to an irradiance (N, M); `columns` (m, N) are the field's spectrum, turned over."""
     threads = torch.get_num_threads()
     lines = torch.view_as_real(torch.fft.ifft(columns))
