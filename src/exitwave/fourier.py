@@ -134,16 +134,16 @@ def columns_to_band(columns: Tensor, band: Band) -> Tensor:
     """Return the spectrum (..., n, m) on a band from rows transformed by `rows_to_columns`, (2, ..., H, reach + 1)."""
     half = torch.fft.fft(columns, dim=-2)
     height = half.shape[-2]
-    # The transforms c and s of real planes give c + i s at (k, l), and conj(c) + i conj(s) at (-k, -l).
+    # The transforms c and s of real planes give c + i s at (k, l), and conj(c - i s) at (-k, -l).
     first, end = band.first[1], band.first[1] + band.shape[1]
-    pieces = []
+    found = half.new_empty(*half.shape[1:-2], *band.shape)
     if first < 0:
-        mirror = half[..., max(1, 1 - end) : 1 - first].index_select(-2, _rows(band, height, -1, half)).conj()
-        pieces.append((mirror[0] + 1j * mirror[1]).flip(-1))
+        there = half[..., max(1, 1 - end) : 1 - first].index_select(-2, _rows(band, height, -1, half))
+        found[..., : min(0, end) - first] = torch.add(there[0], there[1], alpha=-1j).flip(-1).conj()
     if end > 0:
         there = half[..., max(first, 0) : end].index_select(-2, _rows(band, height, 1, half))
-        pieces.append(there[0] + 1j * there[1])
-    return torch.cat(pieces, -1)
+        torch.add(there[0], there[1], alpha=1j, out=found[..., max(0, -first) :])
+    return found
 
 
 def band_to_columns(gradient: Tensor, band: Band, height: int) -> Tensor:

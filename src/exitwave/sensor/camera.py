@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import EllipsisType
+import itertools
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from exitwave.field import Light
+from exitwave.fourier import BLOCK
 from exitwave.model import Value
 from exitwave.quantity import ANY_SHAPE, Quantity, param
 from exitwave.sensor.ideal import check_response, mix
@@ -55,27 +56,35 @@ class Camera(Value):
         image = mix(light, self.response)
         self._check_maps(image)
         if generator is None:
-            return self._counts(self._electrons(image) * self.em_gain.to(image), ...)
+            expected = self._electrons(image, self._shade(image)) * self.em_gain.to(image)
+            return self._counts(expected, self.offset.to(image), self.gain.to(image))
         with torch.no_grad():
-            # One colour after the other: what is at work then stays in the cache.
+            shade = self._shade(image)
             colours = image.reshape(-1, *image.shape[-2:])
-            planes = [self._noisy(colour, generator, number) for number, colour in enumerate(colours)]
-            return torch.stack(planes).reshape(image.shape)
+            counts = torch.empty_like(colours)
+            # A cache-full of one colour's rows after the other.
+            for colour, start in itertools.product(range(len(colours)), range(0, image.shape[-2], BLOCK)):
+                rows = slice(start, start + BLOCK)
+                electrons = self._electrons(colours[colour, rows], shade[rows])
+                counts[colour, rows] = self._noisy(electrons, generator, colour, rows)
+            return counts.reshape(image.shape)
 
-    def _noisy(self, image: Tensor, generator: torch.Generator, colour: int) -> Tensor:
-        """Return the counts (H, W) of one exposure of one colour."""
+    def _noisy(self, electrons: Tensor, generator: torch.Generator, colour: int, rows: slice) -> Tensor:
+        """Return the counts (h, W) of one exposure, in some rows of one colour, for expected electrons."""
+        offset, gain, read_noise = (
+            _part(given, colour, rows).to(electrons) for given in (self.offset, self.gain, self.read_noise)
+        )
         # Draws are made where the generator lives, so that a seed means the same on every device.
         home = generator.device
-        drawn = shot_noise(self._electrons(image).to(home), generator)
-        gain = float(self.em_gain)
-        if gain > 1:
-            # n electrons leave the register as a sum of n exponentials of mean `gain`.
+        drawn = shot_noise(electrons.to(home), generator)
+        em_gain = float(self.em_gain)
+        if em_gain > 1:
+            # n electrons leave the register as a sum of n exponentials of mean `em_gain`.
             seed = int(torch.randint(2**62, (), generator=generator, device=home))
             many = np.random.default_rng(seed).standard_gamma(drawn.double().cpu().numpy())
-            drawn = torch.from_numpy(many).to(drawn) * gain
+            drawn = torch.from_numpy(many).to(drawn) * em_gain
         noise = torch.randn(drawn.shape, generator=generator, dtype=drawn.dtype, device=home)
-        read_noise = _of_colour(self.read_noise, colour).to(image)
-        counts = self._counts(drawn.to(image).add_(noise.to(image).mul_(read_noise)), colour)
+        counts = self._counts(drawn.to(electrons).add_(noise.to(electrons).mul_(read_noise)), offset, gain)
         return counts.round_().clamp_(0, self.white)
 
     def _check_maps(self, image: Tensor) -> None:
@@ -100,23 +109,28 @@ class Camera(Value):
         shot = electrons * em_gain**2 * torch.where(em_gain > 1, 2.0, 1.0).to(image)
         return gain**2 * (shot + self.read_noise.to(image) ** 2) + 1 / 12
 
-    def _electrons(self, image: Tensor) -> Tensor:
+    def _shade(self, image: Tensor) -> Tensor:
+        """Return the electrons (H, W) of every pixel at irradiance 1."""
         height, width = image.shape[-2:]
         y = torch.linspace(-1, 1, height, dtype=image.dtype, device=image.device)[:, None]
         x = torch.linspace(-1, 1, width, dtype=image.dtype, device=image.device)[None]
-        shade = 1 - self.vignette.to(image) * (y**2 + x**2) / 2
-        # Interpolation may undershoot zero by rounding.
-        return (self.dose * self.quantum_efficiency).to(image) * shade * image.clamp(min=0.0)
+        bright = (self.dose * self.quantum_efficiency).to(image)
+        return bright * (1 - self.vignette.to(image) * (y**2 + x**2) / 2)
 
-    def _counts(self, electrons: Tensor, colour: int | EllipsisType) -> Tensor:
+    def _electrons(self, image: Tensor, shade: Tensor) -> Tensor:
+        # Interpolation may undershoot zero by rounding.
+        return shade * image.clamp(min=0.0)
+
+    def _counts(self, electrons: Tensor, offset: Tensor, gain: Tensor) -> Tensor:
         held = torch.minimum(electrons, self.full_well.to(electrons) * self.em_gain.to(electrons))
-        offset, gain = (_of_colour(given, colour).to(electrons) for given in (self.offset, self.gain))
         return (offset + gain * held).clamp(max=float(self.white))
 
 
-def _of_colour(given: Tensor, colour: int | EllipsisType) -> Tensor:
-    """Return the part of a map that belongs to one colour of the image; all of it for `...`."""
-    return given[colour if len(given) > 1 else 0] if given.ndim == 3 and colour is not ... else given
+def _part(given: Tensor, colour: int, rows: slice) -> Tensor:
+    """Return what a number or a map, (H, W) or (C, H, W), holds for some rows of a colour."""
+    cube = given.reshape((1,) * (3 - given.ndim) + given.shape)
+    plane = cube[colour if len(cube) > 1 else 0]
+    return plane[rows] if len(plane) > 1 else plane
 
 
 def shot_noise(mean: Tensor, generator: torch.Generator) -> Tensor:

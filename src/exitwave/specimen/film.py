@@ -40,10 +40,10 @@ class Film(Value):
     def texture(self, shape: tuple[int, int], spacing: tuple[float, float], like: Tensor) -> Tensor:
         """Return two independent unit-variance textures (2, H, W), for phase and for absorption.
 
-        The noise is drawn, frequency by frequency, on a tile rounded up to a multiple of 256 samples and centred, so
+        The noise is drawn, frequency by frequency, on a tile rounded up to a multiple of 128 samples and centred, so
         that a margin that grows a little (a fit that moves the focus) shows the same film.
         """
-        tile = tuple(-(-n // 256) * 256 for n in shape)
+        tile = tuple(-(-n // 128) * 128 for n in shape)
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.randn((2, tile[0], tile[1] // 2 + 1, 2), generator=generator).to(like)
         fy = torch.fft.fftfreq(tile[0], spacing[0], dtype=like.dtype, device=like.device)[:, None]
