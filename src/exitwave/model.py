@@ -160,6 +160,12 @@ def paths(value: Value) -> dict[str, Param]:
     return {path: params(type(owner))[name] for path, owner, name in _walk(value, "")}
 
 
+def leaves(value: Value) -> Iterator[tuple[str, Param, Any]]:
+    """Yield every parameter of `value` that holds a number or a prior: dotted path, declaration, and what it holds."""
+    for path, owner, name in _walk(value, ""):
+        yield path, params(type(owner))[name], getattr(owner, name)
+
+
 def _walk(value: Value, prefix: str) -> Iterator[tuple[str, Value, str]]:
     specs = params(type(value))
     for name in fields(type(value)):

@@ -10,7 +10,7 @@ from torch import Tensor
 from exitwave.field import Canvas, Light, Source, Wave
 from exitwave.fourier import Response
 from exitwave.grid import Grid
-from exitwave.model import Value, get, paths
+from exitwave.model import Value, leaves
 from exitwave.quantity import is_prior
 from exitwave.specimen import Specimen
 
@@ -97,6 +97,6 @@ class Scene(Value):
 
 def require_numbers(scene: Scene) -> None:
     """Raise a one-line error where a prior stands in place of a number."""
-    for path in paths(scene):
-        if is_prior(get(scene, path)):
+    for path, _, item in leaves(scene):
+        if is_prior(item):
             raise TypeError(f"expected numbers, got a prior at {path}; draw it with sample(scene, Key(seed)) first")

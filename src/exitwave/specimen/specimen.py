@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exitwave.model import Value, get, paths
+from exitwave.model import Value, leaves
 from exitwave.quantity import Quantity, param
 
 
@@ -30,8 +30,8 @@ class Specimen(Value):
 
     def _arrays(self, field: str = "") -> list[Tensor]:
         """Return the per-particle arrays of all parts, or those of one field."""
-        found = {path: get(self, path) for path, spec in paths(self).items() if "N" in spec.dims}
-        return [array for path, array in found.items() if path.endswith(field) and isinstance(array, Tensor)]
+        found = ((path, item) for path, spec, item in leaves(self) if "N" in spec.dims)
+        return [item for path, item in found if path.endswith(field) and isinstance(item, Tensor)]
 
     @property
     def dtype(self) -> torch.dtype:
