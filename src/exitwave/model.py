@@ -202,7 +202,7 @@ def _step(value: Any, step: str, path: str) -> Any:
     names = fields(type(value))
     if step not in names:
         near = difflib.get_close_matches(step, names, n=1, cutoff=0.5)
-        remedy = f"did you mean '{near[0]}'?" if near else "valid names: " + ", ".join(names)
+        remedy = f"did you mean '{near[0]}'?" if near else "valid names: " + (", ".join(names) or "none")
         raise KeyError(f"{type(value).__name__} has no field '{step}' (in '{path}'); {remedy}")
     return getattr(value, step)
 

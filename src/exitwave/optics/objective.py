@@ -83,6 +83,10 @@ class Objective(Value):
             phase = phase + 2 * math.pi * coefficient * zernike(number + 5, fy * scale, fx * scale)
         return phase
 
+    def aperture(self, wave: Wave, colour: int) -> Tensor:
+        """Return the numerical aperture that light from the medium can fill: at most the medium's index."""
+        return torch.minimum(self.na.to(wave.medium), wave.medium[colour])
+
     def pupil(self, fy: Tensor, fx: Tensor, step: tuple[float, float], wave: Wave, colour: int) -> Tensor:
         """Return the complex pupil at frequencies fy (n, 1), fx (1, m) in 1/um; its rim is one frequency step soft.
 
@@ -90,7 +94,7 @@ class Objective(Value):
         `na`.
         """
         radius = torch.sqrt(fy * fy + fx * fx + 1e-20)
-        edge = self.na.to(wave.medium) / wave.wavelength[colour]
+        edge = self.aperture(wave, colour) / wave.wavelength[colour]
         inside = ((edge - radius) / (step[0] * step[1]) ** 0.5 + 0.5).clamp(0.0, 1.0)
         inside = inside * inside * (3.0 - 2.0 * inside)
         phase = self.phase(fy, fx, wave, colour)

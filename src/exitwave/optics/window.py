@@ -173,7 +173,7 @@ def compiled_pupil(objective: Objective, wave: Wave, *tensors: Tensor) -> Module
 def pupil_numbers(objective: Objective, wave: Wave, colour: int) -> dict[str, float]:
     """Return what the compiled pupil depends on, lengths in um."""
     return {
-        "na": float(objective.na),
+        "na": min(float(objective.na), float(wave.medium[colour])),
         "wavelength": float(wave.wavelength[colour]),
         "medium": float(wave.medium[colour]),
         "height": float(objective.defocus) - float(wave.plane),
