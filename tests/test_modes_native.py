@@ -17,7 +17,7 @@ from torch import Tensor
 import exitwave as ew
 from exitwave.fourier import union
 from exitwave.optics.modes import Modes, _modes
-from exitwave.optics.window import Window
+from exitwave.optics.window import windows
 from exitwave.raster import native
 
 pytestmark = pytest.mark.skipif(native.KERNELS is None, reason="installed without the compiled kernels")
@@ -38,8 +38,8 @@ def built(name: str, dtype: torch.dtype) -> Modes:
     lamp = replace(lamp, method="socs", kernels=count)
     wave = plate(torch.ones(*shape, dtype=dtype.to_complex()), pixel)
     source = source_of(lamp, wave)
-    windows = [Window(objective, wave, 0, direction.to(dtype)) for direction in source.direction]
-    return _modes(objective, wave, 0, source, windows, union([window.band for window in windows]))
+    places = windows(objective, wave, 0, source.direction.to(dtype))
+    return _modes(objective, wave, 0, source, places, union([window.band for window in places]))
 
 
 def coefficient(modes: Modes) -> Tensor:

@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 import exitwave as ew
 from exitwave.field import Canvas
 from exitwave.fourier import Band
-from exitwave.optics.window import Window, intensity
+from exitwave.optics.window import Window, intensity, windows
 from exitwave.raster import native
 
 compiled = pytest.mark.skipif(native.KERNELS is None, reason="installed without the compiled kernels")
@@ -60,7 +60,7 @@ def light(name: str) -> tuple[ew.Objective, Flat, Window]:
     objective = ew.Objective(na, height, index=max(1.0, na + 0.1))
     canvas = Canvas(ew.Grid(shape, pixel), (0, 0), shape)
     wave = Flat(canvas, torch.tensor([wavelength]), torch.tensor([medium]), torch.tensor(0.25))
-    return objective, wave, Window(objective, wave, 0, torch.tensor(direction))
+    return objective, wave, windows(objective, wave, 0, torch.tensor([direction]))[0]
 
 
 def columns(name: str) -> Tensor:

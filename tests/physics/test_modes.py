@@ -16,7 +16,7 @@ from torch import Tensor
 import exitwave as ew
 from exitwave.fourier import union
 from exitwave.optics.modes import Modes, modes
-from exitwave.optics.window import Window
+from exitwave.optics.window import windows
 
 DOUBLE = torch.float64
 
@@ -65,8 +65,8 @@ def test_kernels_and_points_agree_ever_better() -> None:
 def chosen(objective: ew.Objective, lamp: ew.Koehler, samples: int = 72) -> Modes:
     wave = plate(speckle(samples, 4), 0.2)
     source = source_of(lamp, wave)
-    windows = [Window(objective, wave, 0, direction) for direction in source.direction]
-    return modes(objective, wave, 0, source, windows, union([window.band for window in windows]))
+    places = windows(objective, wave, 0, source.direction)
+    return modes(objective, wave, 0, source, places, union([window.band for window in places]))
 
 
 @pytest.mark.parametrize("count", [1, 4, 16])
@@ -95,12 +95,12 @@ def test_loss_is_that_of_the_worst_frequency_however_many_there_are() -> None:
     objective = ew.Objective(NA, 1.5)
     wave = plate(torch.ones(400, 400, dtype=DOUBLE), 0.2)
     source = source_of(lamp, wave)
-    windows = [Window(objective, wave, 0, direction) for direction in source.direction]
-    band = union([window.band for window in windows])
-    found = modes(objective, wave, 0, source, windows, band)
-    fy, fx = band.frequencies(windows[0].step, wave.medium)
+    places = windows(objective, wave, 0, source.direction)
+    band = union([window.band for window in places])
+    found = modes(objective, wave, 0, source, places, band)
+    fy, fx = band.frequencies(places[0].step, wave.medium)
     light = torch.zeros(band.shape, dtype=DOUBLE)
-    for window, weight in zip(windows, source.weight, strict=True):
+    for window, weight in zip(places, source.weight, strict=True):
         light += weight * window.kernel(objective, fy + window.tilt[0], fx + window.tilt[1]).abs().square()
     assert found.loss == pytest.approx(float((light - found.kernels.abs().square().sum(0)).abs().max()))
 

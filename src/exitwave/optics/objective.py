@@ -14,7 +14,7 @@ from exitwave.fourier import Response, image, union
 from exitwave.model import Value
 from exitwave.optics.contrast import Polarization, Reference
 from exitwave.optics.modes import modes
-from exitwave.optics.window import Window, exposed
+from exitwave.optics.window import Window, exposed, windows
 from exitwave.optics.zernike import steepness, zernike
 from exitwave.quantity import Quantity, param
 
@@ -117,7 +117,7 @@ class Objective(Value):
 
     def _amplitude(self, wave: Wave, direction: Tensor, colour: int, response: Response | None) -> Tensor:
         """Return the complex amplitude (H, W) of one plane wave and colour."""
-        window = Window(self, wave, colour, direction.to(wave.medium))
+        (window,) = windows(self, wave, colour, direction.to(wave.medium)[None])
         passed = window.passed(self, wave.spectrum(colour, direction, window.band))
         if len(passed) != 1:
             raise ValueError(
@@ -145,22 +145,22 @@ class Objective(Value):
         planes = []
         for colour in range(len(source.wavelength)):
             directions = source.direction.to(wave.medium)
-            windows = [Window(self, wave, colour, direction) for direction in directions]
-            band = union([window.band for window in windows])
+            places = windows(self, wave, colour, directions)
+            band = union([window.band for window in places])
             if source.kernels is None:
-                coarse = wave.medium.new_zeros(windows[0].size)
-                for window, direction, weight in zip(windows, directions, source.weight.to(wave.medium), strict=True):
+                coarse = wave.medium.new_zeros(places[0].size)
+                for window, direction, weight in zip(places, directions, source.weight.to(wave.medium), strict=True):
                     if wave.thin or not torch.is_grad_enabled():
                         spectra = wave.spectrum(colour, direction, band)[(..., *window.band.inside(band))]
-                        coarse = exposed(coarse, weight, window, self, spectra, len(windows) > 4)
+                        coarse = exposed(coarse, weight, window, self, spectra, len(places) > 4)
                     else:
                         # The backward pass propagates every direction again: memory holds the slabs of one.
                         found = checkpoint(self._deep, wave, colour, direction, window, use_reentrant=False)
                         assert isinstance(found, Tensor)
                         coarse = coarse + weight * found
             else:
-                chosen = modes(self, wave, colour, source, windows, band)
-                spectra = windows[0].analysed(self, wave.spectrum(colour, directions[0], band))
+                chosen = modes(self, wave, colour, source, places, band)
+                spectra = places[0].analysed(self, wave.spectrum(colour, directions[0], band))
                 coarse = chosen.irradiance(spectra, (height, width))
             found = image(coarse, (height, width), canvas.grid.spacing, canvas.image, response)
             if self.reference is not None:
@@ -174,8 +174,8 @@ class Objective(Value):
             raise ValueError('a loss is that of kernels, got a source imaged point by point; set its method to "socs"')
         bounds = []
         for colour in range(len(source.wavelength)):
-            windows = [Window(self, wave, colour, direction) for direction in source.direction.to(wave.medium)]
-            bounds.append(modes(self, wave, colour, source, windows, union([window.band for window in windows])).loss)
+            places = windows(self, wave, colour, source.direction.to(wave.medium))
+            bounds.append(modes(self, wave, colour, source, places, union([window.band for window in places])).loss)
         return max(bounds)
 
     def _deep(self, wave: Wave, colour: int, direction: Tensor, window: Window) -> Tensor:

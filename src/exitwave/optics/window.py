@@ -27,22 +27,21 @@ class Window:
     and the plane wave's own `tilt` (2,). `size` is the smallest grid for the irradiance.
     """
 
-    def __init__(self, objective: Objective, wave: Wave, colour: int, direction: Tensor) -> None:
+    def __init__(self, wave: Wave, colour: int, tilt: Tensor, place: list[float], radius: float) -> None:
         self.canvas = wave.canvas
-        self.wave, self.colour = wave, colour
-        self.tilt = direction / wave.wavelength[colour]
+        self.wave, self.colour, self.tilt = wave, colour, tilt
         shape, spacing = self.canvas.grid.shape, self.canvas.grid.spacing
         self.step = (1 / (shape[0] * spacing[0]), 1 / (shape[1] * spacing[1]))
-        radius = float(objective.na.detach()) / float(wave.wavelength[colour].detach())
         first, count, size = [], [], []
-        for axis, shift in enumerate(self.tilt.detach().tolist()):
+        for axis, shift in enumerate(place):
             # A tilted beam brings frequencies up to its own beyond the pupil's rim into the image.
-            if 2 * (radius + abs(shift)) * spacing[axis] > 1 + 1e-9:
+            if 2 * (radius + abs(shift)) * spacing[axis] > 1 + 1e-6:
                 raise ValueError(
                     f"the pixel must be at most lambda / (2 (NA + tilt)) = {0.5 / (radius + abs(shift)):.3g} um to "
                     f"sample the field, got {spacing[axis]:g} um; use a finer grid or smaller apertures"
                 )
-            wide = min(2 * math.ceil(radius / self.step[axis]) + 3, shape[axis])
+            # Less a little: in single precision a whole number of steps may come out above itself.
+            wide = min(2 * math.ceil(radius / self.step[axis] - 1e-3) + 3, shape[axis])
             first.append(round(-shift / self.step[axis]) - wide // 2)
             count.append(wide)
             size.append(fast_length(2 * wide))
@@ -102,6 +101,16 @@ class Window:
         lines = lines[self.canvas.image[0]]
         full = lines.new_zeros(lines.shape[0], width).index_copy(1, columns, lines)
         return torch.fft.ifft(full, dim=1)[:, self.canvas.image[1]]
+
+
+def windows(objective: Objective, wave: Wave, colour: int, directions: Tensor) -> list[Window]:
+    """Return the windows of plane waves of directions (S, 2), index times sine along (y, x)."""
+    tilts = directions / wave.wavelength[colour]
+    radius = objective.na.to(tilts) / wave.wavelength[colour]
+    # One transfer from the device for all of them.
+    *places, edge = torch.cat([tilts.flatten(), radius.reshape(1)]).detach().tolist()
+    corners = [places[start : start + 2] for start in range(0, len(places), 2)]
+    return [Window(wave, colour, tilt, corner, edge) for tilt, corner in zip(tilts, corners, strict=True)]
 
 
 def intensity(fields: Tensor, size: tuple[int, int], shape: tuple[int, ...]) -> Tensor:
