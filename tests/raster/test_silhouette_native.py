@@ -133,7 +133,7 @@ def test_narrow_images(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shapes_without_a_kernel_are_drawn_in_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = crowd(ew.Sphere(), 1.0)
     expected = cover([bodies, bodies], IMAGE)
-    monkeypatch.setattr(silhouette, "_COMPILED", (ew.Rod,))
+    monkeypatch.setattr(native, "BODIES", {ew.Rod: native.BODIES[ew.Rod]})
     assert silhouette._kernels([bodies]) is None
     assert_same(cover([bodies, bodies], IMAGE), expected)
 

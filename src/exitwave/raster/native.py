@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from exitwave.specimen import Box, Crystal, Disk, Ellipsoid, Rod, Sphere
+
 
 def _find() -> tuple[ModuleType | None, str]:
     """Return the extension module, or None and why not."""
@@ -22,6 +24,8 @@ def _find() -> tuple[ModuleType | None, str]:
 
 
 KERNELS, _WHY_NOT = _find()
+BODIES: dict[type, int] = {shape: number for number, shape in enumerate((Sphere, Ellipsoid, Rod, Box, Disk, Crystal))}
+"""The shapes that have kernels, and their numbers there: `Body` in native/splat.h."""
 
 
 def level() -> str:

@@ -21,7 +21,7 @@ from torch import Tensor
 from exitwave.grid import Grid
 from exitwave.raster import native
 from exitwave.raster.splat import CHUNK, SIZES, patch_groups
-from exitwave.specimen import Box, Crystal, Disk, Ellipsoid, Particles, Rod, Shape, Sphere
+from exitwave.specimen import Particles, Shape
 from exitwave.specimen.shapes import axes_of
 
 # Bodies whose coefficients are computed at a time: crystals need a table of all corners against all faces.
@@ -31,8 +31,6 @@ _SIDES = (*SIZES, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 # In pixels: centres on the outline itself are inside, whichever way their coordinates were rounded to single precision.
 _TOUCH = 1e-4
 _BEHIND = torch.iinfo(torch.int64).min
-# The shapes that have a kernel, in its order.
-_COMPILED: tuple[type[Shape], ...] = (Sphere, Ellipsoid, Rod, Box, Disk, Crystal)
 
 
 class Bodies(NamedTuple):
@@ -137,7 +135,7 @@ def mask(particles: Particles, number: int, grid: Grid) -> Tensor:
 
 def _kernels(parts: Sequence[Particles]) -> ModuleType | None:
     """Return the compiled kernels where they can draw all of `parts`."""
-    known = all(part.center.device.type == "cpu" and type(part.shape) in _COMPILED for part in parts)
+    known = all(part.center.device.type == "cpu" and type(part.shape) in native.BODIES for part in parts)
     return native.KERNELS if known else None
 
 
@@ -156,7 +154,7 @@ def _draw(kernels: ModuleType, parts: Iterable[list[Bodies]], grid: Grid) -> Cov
         rows = torch.cat([block.shape.prepare(block.size, block.axes, 0.0)[0] for block in blocks])
         found = torch.empty(2, len(rows), dtype=torch.int64)
         kernels.cover(
-            _COMPILED.index(type(blocks[0].shape)),
+            native.BODIES[type(blocks[0].shape)],
             rows,
             torch.cat([block.position(grid) for block in blocks]),
             torch.cat([block.center[:, 0] for block in blocks]),

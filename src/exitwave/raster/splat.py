@@ -20,7 +20,7 @@ from torch import Tensor
 
 from exitwave.field import Canvas, Slabs
 from exitwave.raster import native
-from exitwave.specimen import Box, Crystal, Disk, Ellipsoid, Particles, Rod, Sphere
+from exitwave.specimen import Particles
 from exitwave.specimen.shapes import node
 
 # Samples of a chunk of patches: about a second-level cache full in single precision.
@@ -30,8 +30,6 @@ CHUNK = 1 << 17
 _TAPE = 1 << 22
 # Sides of patches, in samples.
 SIZES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-# The shapes that have kernels, in the order of `Body` in native/splat.h.
-_BODIES: dict[type, int] = {shape: number for number, shape in enumerate((Sphere, Ellipsoid, Rod, Box, Disk, Crystal))}
 
 
 def splat(
@@ -58,7 +56,7 @@ def splat(
     )
     # A rendering has one precision, that of its first particles.
     inputs = tuple(tensor.to(weights) for tensor in (rows, scale, position, particles.center[:, 0], weights))
-    if type(particles.shape) in _BODIES and native.usable(*inputs):
+    if type(particles.shape) in native.BODIES and native.usable(*inputs):
         return _Native.apply(plan, onto, *inputs)
     groups = plan.groups(position)
     work = plan.planes * sum(len(group) * patch[0] * patch[1] for group, patch in groups)
@@ -276,4 +274,4 @@ def _arguments(plan: _Plan, inputs: tuple[Tensor, ...]) -> tuple[Any, ...]:
     """Return what the kernels of both directions begin with."""
     slabs = None if plan.slabs is None else (plan.slabs.first, plan.slabs.step)
     dense = (tensor.detach().contiguous() for tensor in inputs)
-    return _BODIES[type(plan.particles.shape)], *dense, plan.spacing, slabs
+    return native.BODIES[type(plan.particles.shape)], *dense, plan.spacing, slabs
