@@ -12,6 +12,7 @@ void bind_splat(nb::module_ &);
 void bind_silhouette(nb::module_ &);
 void bind_exitwave(nb::module_ &);
 void bind_pupil(nb::module_ &);
+void bind_camera(nb::module_ &);
 
 namespace exitwave {
 
@@ -74,4 +75,5 @@ NB_MODULE(_native, module) {
     bind_silhouette(module);
     bind_exitwave(module);
     bind_pupil(module);
+    bind_camera(module);
 }

@@ -87,3 +87,16 @@ def modes(
 ) -> float: ...
 def turn_over(source: Tensor, first: int, target: Tensor, threads: int) -> None: ...
 def add_square(field: Tensor, weight: float, total: Tensor, threads: int) -> None: ...
+def shot_noise(
+    image: Tensor, down: Tensor, across: Tensor, bright: float, vignette: float, few: float, drawn: Tensor
+) -> bool: ...
+def convert(
+    electrons: Tensor,
+    noise: Tensor,
+    gain: Tensor,
+    offset: Tensor,
+    read_noise: Tensor,
+    full: float,
+    white: float,
+    counts: Tensor,
+) -> None: ...

@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import tifffile
+from isal import isal_zlib
 from torch import Tensor
 
 
@@ -51,8 +52,8 @@ def encode(image: np.ndarray, pixel: tuple[float, float]) -> bytes:
 def png(image: np.ndarray, pixel: tuple[float, float] | None = None) -> bytes:
     """Return a PNG of a uint8 or uint16 array (H, W) or a uint8 array (H, W, 3); `pixel` (dy, dx) is in micrometres.
 
-    Rows are stored as differences from the row above, and equal bytes in runs. Noisy images then shrink as far as with
-    any setting of zlib, there is nothing in them but a narrow histogram, in a quarter of the usual time.
+    Rows are stored as differences from the row above. Noisy images then shrink as far as with any setting of zlib, there
+    is nothing in them but a narrow histogram, and ISA-L takes a third of the time of zlib's fastest for it.
     """
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
@@ -63,8 +64,7 @@ def png(image: np.ndarray, pixel: tuple[float, float] | None = None) -> bytes:
     lines[:, 0] = 2  # the filter "up"
     lines[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
-    squeeze = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    data = squeeze.compress(lines.data) + squeeze.flush()
+    data = isal_zlib.compress(lines.data, 1)
     depth, kind = 8 * image.dtype.itemsize, 2 if image.ndim == 3 else 0
     scale = b"" if pixel is None else _scale(pixel)
     head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from exitwave.field import Canvas, Slabs
+from exitwave.raster import native
 from exitwave.raster.splat import splat
 from exitwave.specimen import Film, Particles, Specimen
 
@@ -154,18 +155,25 @@ def _(
 ) -> Tensor:
     height, width = canvas.grid.shape
     dy, dx = canvas.grid.spacing
-    path, stain = part.maps((height, width), (dy, dx), like)
-    sheets = {"opd": path, "absorbance": stain}
-    sheet = torch.stack([sheets[channel].to(like) for channel in kept if channel in sheets])
-    # Path and absorbance come first among the channels.
-    sheet = torch.nn.functional.pad(sheet, (0, 0, 0, 0, 0, len(kept) - len(sheet)))
+    sheets = dict(zip(("opd", "absorbance"), part.maps((height, width), (dy, dx), like), strict=True))
     if slabs is None:
-        return sheet if stack is None else stack + sheet
-    # Shared out by linear splitting between the two planes beside it.
-    plane = ((part.height.to(like) - slabs.first) / slabs.step).clamp(0, slabs.count - 1)
-    share = (1 - (torch.arange(slabs.count, device=like.device) - plane).abs()).clamp(min=0.0)
-    layers = share[:, None, None, None] * sheet
-    return layers if stack is None else stack + layers
+        share = like.new_ones(())
+    else:
+        # Shared out by linear splitting between the two planes beside it.
+        plane = ((part.height.to(like) - slabs.first) / slabs.step).clamp(0, slabs.count - 1)
+        share = (1 - (torch.arange(slabs.count, device=like.device) - plane).abs()).clamp(min=0.0)[:, None, None]
+    layers = [share * sheets[channel].to(like) if channel in sheets else None for channel in kept]
+    if stack is None:
+        nothing = torch.zeros_like(share * sheets["opd"])
+        return torch.stack([nothing if layer is None else layer for layer in layers], -3)
+    if native.transforming():
+        # Transforms do not write into what they have not wrapped.
+        parts = zip(stack.unbind(-3), layers, strict=True)
+        return torch.stack([held if layer is None else held + layer for held, layer in parts], -3)
+    for channel, layer in enumerate(layers):
+        if layer is not None:
+            stack[..., channel, :, :] += layer
+    return stack
 
 
 @span.register

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,11 @@ from exitwave.field import Light
 from exitwave.fourier import BLOCK
 from exitwave.model import Value
 from exitwave.quantity import ANY_SHAPE, Quantity, param
+from exitwave.raster import native
 from exitwave.sensor.ideal import check_response, mix
+
+FEW = 200.0
+"""Expected electrons below which shot noise is drawn exactly."""
 
 
 class Camera(Value):
@@ -56,27 +61,31 @@ class Camera(Value):
         image = mix(light, self.response)
         self._check_maps(image)
         if generator is None:
-            expected = self._electrons(image, self._shade(image)) * self.em_gain.to(image)
+            expected = self._electrons(image, _squares(image)) * self.em_gain.to(image)
             return self._counts(expected, self.offset.to(image), self.gain.to(image))
         with torch.no_grad():
-            shade = self._shade(image)
-            colours = image.reshape(-1, *image.shape[-2:])
+            down, across = _squares(image)
+            colours = image.detach().reshape(-1, *image.shape[-2:])
             counts = torch.empty_like(colours)
             # A cache-full of one colour's rows after the other.
             for colour, start in itertools.product(range(len(colours)), range(0, image.shape[-2], BLOCK)):
                 rows = slice(start, start + BLOCK)
-                electrons = self._electrons(colours[colour, rows], shade[rows])
-                counts[colour, rows] = self._noisy(electrons, generator, colour, rows)
+                part = colours[colour, rows]
+                maps = [_part(given, colour, rows).to(part) for given in (self.offset, self.gain, self.read_noise)]
+                counts[colour, rows] = self._noisy(part, (down[rows], across), maps, generator)
             return counts.reshape(image.shape)
 
-    def _noisy(self, electrons: Tensor, generator: torch.Generator, colour: int, rows: slice) -> Tensor:
-        """Return the counts (h, W) of one exposure, in some rows of one colour, for expected electrons."""
-        offset, gain, read_noise = (
-            _part(given, colour, rows).to(electrons) for given in (self.offset, self.gain, self.read_noise)
-        )
+    def _noisy(
+        self, image: Tensor, squares: tuple[Tensor, Tensor], maps: list[Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Return the counts (h, W) of one exposure in some rows of one colour; `maps` are offset, gain and noise."""
         # Draws are made where the generator lives, so that a seed means the same on every device.
         home = generator.device
-        drawn = shot_noise(electrons.to(home), generator)
+        kernels = native.KERNELS if home.type == "cpu" and native.usable(image, *maps) else None
+        if kernels is None:
+            drawn = shot_noise(self._electrons(image, squares).to(home), generator)
+        else:
+            drawn = self._shot_noise(kernels, image, squares, generator)
         em_gain = float(self.em_gain)
         if em_gain > 1:
             # n electrons leave the register as a sum of n exponentials of mean `em_gain`.
@@ -84,8 +93,32 @@ class Camera(Value):
             many = np.random.default_rng(seed).standard_gamma(drawn.double().cpu().numpy())
             drawn = torch.from_numpy(many).to(drawn) * em_gain
         noise = torch.randn(drawn.shape, generator=generator, dtype=drawn.dtype, device=home)
-        counts = self._counts(drawn.to(electrons).add_(noise.to(electrons).mul_(read_noise)), offset, gain)
+        if kernels is not None:
+            return self._converted(kernels, drawn, noise, maps)
+        offset, gain, read_noise = maps
+        counts = self._counts(drawn.to(image).add_(noise.to(image).mul_(read_noise)), offset, gain)
         return counts.round_().clamp_(0, self.white)
+
+    def _shot_noise(
+        self, kernels: ModuleType, image: Tensor, squares: tuple[Tensor, Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Return what `shot_noise` returns for the electrons of irradiances (h, W).
+
+        The same draws: roots may differ in their last bit, which one pixel in a million's rounding shows.
+        """
+        drawn = torch.randn(image.shape, generator=generator, dtype=image.dtype)
+        down, across = (square.flatten() for square in squares)
+        bright, vignette = float(self._bright(image)), float(self.vignette.to(image))
+        if kernels.shot_noise(image, down, across, bright, vignette, FEW, drawn):
+            _draw_few(drawn, self._electrons(image, squares), generator)
+        return drawn
+
+    def _converted(self, kernels: ModuleType, drawn: Tensor, noise: Tensor, maps: list[Tensor]) -> Tensor:
+        """Return the counts (h, W) of electrons and normal numbers for the noise of reading."""
+        offset, gain, read_noise = (given.expand(-1, drawn.shape[1]).contiguous() for given in maps)
+        counts = torch.empty_like(drawn)
+        kernels.convert(drawn, noise, gain, offset, read_noise, float(self._full(drawn)), float(self.white), counts)
+        return counts
 
     def _check_maps(self, image: Tensor) -> None:
         for name in ("gain", "offset", "read_noise"):
@@ -109,21 +142,31 @@ class Camera(Value):
         shot = electrons * em_gain**2 * torch.where(em_gain > 1, 2.0, 1.0).to(image)
         return gain**2 * (shot + self.read_noise.to(image) ** 2) + 1 / 12
 
-    def _shade(self, image: Tensor) -> Tensor:
-        """Return the electrons (H, W) of every pixel at irradiance 1."""
-        height, width = image.shape[-2:]
-        y = torch.linspace(-1, 1, height, dtype=image.dtype, device=image.device)[:, None]
-        x = torch.linspace(-1, 1, width, dtype=image.dtype, device=image.device)[None]
-        bright = (self.dose * self.quantum_efficiency).to(image)
-        return bright * (1 - self.vignette.to(image) * (y**2 + x**2) / 2)
+    def _bright(self, image: Tensor) -> Tensor:
+        """Return the electrons of a pixel in the middle at irradiance 1."""
+        return (self.dose * self.quantum_efficiency).to(image)
 
-    def _electrons(self, image: Tensor, shade: Tensor) -> Tensor:
+    def _electrons(self, image: Tensor, squares: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the expected electrons of irradiances (..., h, W)."""
+        shade = self._bright(image) * (1 - self.vignette.to(image) * (squares[0] + squares[1]) / 2)
         # Interpolation may undershoot zero by rounding.
         return shade * image.clamp(min=0.0)
 
+    def _full(self, image: Tensor) -> Tensor:
+        """Return the electrons that the converter is given at most."""
+        return self.full_well.to(image) * self.em_gain.to(image)
+
     def _counts(self, electrons: Tensor, offset: Tensor, gain: Tensor) -> Tensor:
-        held = torch.minimum(electrons, self.full_well.to(electrons) * self.em_gain.to(electrons))
+        held = torch.minimum(electrons, self._full(electrons))
         return (offset + gain * held).clamp(max=float(self.white))
+
+
+def _squares(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the squared distances (H, 1) and (1, W) of rows and columns from the middle, 1 on the edges."""
+    height, width = image.shape[-2:]
+    y = torch.linspace(-1, 1, height, dtype=image.dtype, device=image.device)[:, None]
+    x = torch.linspace(-1, 1, width, dtype=image.dtype, device=image.device)[None]
+    return y**2, x**2
 
 
 def _part(given: Tensor, colour: int, rows: slice) -> Tensor:
@@ -140,13 +183,18 @@ def shot_noise(mean: Tensor, generator: torch.Generator) -> Tensor:
     Cornish and Fisher's expansion (Rev. Inst. Int. Stat. 5, 307, 1938), whose mean, variance, skewness and kurtosis are
     those of Poisson's distribution to 1e-4, at a fifth of the time of exact draws. Below they are exact.
     """
-    few = mean < 200.0
     z = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
     root = mean.clamp(min=1.0).sqrt_()
     square = z * z
-    # z (sqrt(m) + (1 - z^2) / (72 sqrt(m))) + (z^2 - 1) / 6 + m
+    # z (sqrt(m) + (1 - z^2) / (72 sqrt(m))) + (z^2 - 1) / 6 + m; native/camera.cpp takes the same steps.
     drawn = (1.0 - square).div_(root).mul_(1 / 72).add_(root).mul_(z)
-    drawn.add_(square, alpha=1 / 6).add_(mean).sub_(1 / 6).round_()
-    if bool(few.any()):
-        drawn[few] = torch.poisson(mean[few], generator=generator)
+    drawn.add_(square.mul_(1 / 6)).add_(mean).sub_(1 / 6).round_()
+    _draw_few(drawn, mean, generator)
     return drawn
+
+
+def _draw_few(drawn: Tensor, mean: Tensor, generator: torch.Generator) -> None:
+    """Draw anew, exactly, what is expected below `FEW`."""
+    places = torch.nonzero((mean < FEW).flatten())[:, 0]
+    if len(places):
+        drawn.view(-1)[places] = torch.poisson(mean.reshape(-1)[places], generator=generator)
