@@ -50,50 +50,43 @@ struct Disk {
     }
 
     template <bool> EXITWAVE_METHOD Point at(Wide y, Wide x) const {
+        Point point;
         const Wide along = ey * y + ex * x, across = ex * y - ey * x;
-        const Root width = root(radius * radius - across * across);
-        const Root slope = root_of_squares(width.value * width.value + cosine * cosine * (across * across));
-        const Wide gap = half * sine + cosine * width.value - magnitude(along);
-        const Wide ends = gap * width.value * slope.inverse;
-        const Wide beyond = magnitude(along) - half * sine;
-        const Wide level_l = greater(beyond, Wide{}) * (per_flat * per_radius), level_m = across * per_radius;
+        point.along = along;
+        point.across = across;
+        point.width = root(radius * radius - across * across);
+        const Wide width = point.width.value;
+        point.slope = root_of_squares(width * width + cosine * cosine * (across * across));
+        point.gap = half * sine + cosine * width - magnitude(along);
+        const Wide ends = point.gap * width * point.slope.inverse;
+        point.beyond = magnitude(along) - half * sine;
+        const Wide level_l = greater(point.beyond, Wide{}) * (per_flat * per_radius), level_m = across * per_radius;
+        point.level_l = level_l;
+        point.level_m = level_m;
         const Wide steep_l = level_l * per_flat;
-        const Root level = root_of_squares(level_l * level_l + level_m * level_m);
-        const Root steep = root_of_squares(steep_l * steep_l + level_m * level_m);
-        const Wide sides = (1.0f - level.value) * level.value * radius * steep.inverse;
-        const Mask side = sides < ends;
-        const Wide normal_l = turned(select(side, steep_l * steep.inverse, width.value * slope.inverse), along);
-        const Wide normal_m = select(side, level_m * steep.inverse, cosine * across * slope.inverse);
-        const Rim<false> rim(lesser(sides, ends), cell, per_cell);
-        const Wide near_along = along - rim.inward * norm * normal_l;
-        const Wide near_across = across - rim.inward * norm * normal_m;
-        const Root near_width = root(radius * radius - near_across * near_across);
-        const Wide mantle_up = (cosine * near_along + near_width.value) * per_slant;
-        const Wide mantle_down = (cosine * near_along - near_width.value) * per_slant;
+        point.level = root_of_squares(level_l * level_l + level_m * level_m);
+        point.steep = root_of_squares(steep_l * steep_l + level_m * level_m);
+        const Wide sides = (1.0f - point.level.value) * point.level.value * radius * point.steep.inverse;
+        point.side = sides < ends;
+        const Wide inverse = select(point.side, point.steep.inverse, point.slope.inverse);
+        point.normal_l = turned(select(point.side, steep_l, width) * inverse, along);
+        point.normal_m = select(point.side, level_m, cosine * across) * inverse;
+        point.rim = Rim<false>(lesser(sides, ends), cell, per_cell);
+        point.hit = point.rim.hit;
+        const Wide near_along = along - point.rim.inward * norm * point.normal_l;
+        const Wide near_across = across - point.rim.inward * norm * point.normal_m;
+        point.near_along = near_along;
+        point.near_across = near_across;
+        point.near_width = root(radius * radius - near_across * near_across);
+        const Wide mantle_up = (cosine * near_along + point.near_width.value) * per_slant;
+        const Wide mantle_down = (cosine * near_along - point.near_width.value) * per_slant;
         const Wide face_up = (half - sine * near_along) * per_upright;
         const Wide face_down = (-half - sine * near_along) * per_upright;
-        return {greater(mantle_down, face_down),
-                lesser(mantle_up, face_up),
-                rim.hit,
-                along,
-                across,
-                level_l,
-                level_m,
-                beyond,
-                normal_l,
-                normal_m,
-                gap,
-                near_along,
-                near_across,
-                side,
-                mantle_up<face_up, mantle_down>
-                    face_down,
-                width,
-                slope,
-                level,
-                steep,
-                near_width,
-                rim};
+        point.mantle_leaves = mantle_up < face_up;
+        point.mantle_enters = mantle_down > face_down;
+        point.leave = lesser(mantle_up, face_up);
+        point.entry = greater(mantle_down, face_down);
+        return point;
     }
 
     // Adds the gradients of one end of the chord; `sense` is 1 where it leaves and -1 where it enters.

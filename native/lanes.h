@@ -157,20 +157,23 @@ EXITWAVE_INLINE float total(Lanes lanes) {
 }
 
 #if defined(__AVX512F__)
-// The first `count` lanes, from none to all.
-EXITWAVE_INLINE __mmask16 first_lanes(int count) {
-    const int some = count < 0 ? 0 : count < LANES ? count : LANES;
-    return static_cast<__mmask16>((1u << some) - 1u);
-}
+// The first `count` of two vectors' lanes, from none to all.
+struct First {
+    __mmask16 low, high;
+
+    EXITWAVE_METHOD explicit First(int count) {
+        const uint32_t lanes = _bzhi_u32(~0u, static_cast<uint32_t>(count));
+        low = static_cast<__mmask16>(lanes);
+        high = static_cast<__mmask16>(lanes >> LANES);
+    }
+};
 
 EXITWAVE_INLINE Lanes load_first(__mmask16 lanes, const float *from) {
     return reinterpret_cast<Lanes>(_mm512_maskz_loadu_ps(lanes, from));
 }
 
-EXITWAVE_INLINE void add_scaled_first(float *to, const float *from, Lanes weight, int count) {
-    const __mmask16 lanes = first_lanes(count);
-    const Lanes sum = load_first(lanes, to) + weight * load(from);
-    _mm512_mask_storeu_ps(to, lanes, reinterpret_cast<__m512>(sum));
+EXITWAVE_INLINE void store_first(__mmask16 lanes, float *to, Lanes number) {
+    _mm512_mask_storeu_ps(to, lanes, reinterpret_cast<__m512>(number));
 }
 #endif
 
@@ -183,8 +186,11 @@ EXITWAVE_INLINE void add_scaled(float *to, const float *from, float weight, int 
     for (; i + 2 * LANES < count; i += LANES) {
         store(to + i, load(to + i) + scale * load(from + i));
     }
-    add_scaled_first(to + i, from + i, scale, count - i);
-    add_scaled_first(to + i + LANES, from + i + LANES, scale, count - i - LANES);
+    const First rest(count - i);
+    store_first(rest.low, to + i, load_first(rest.low, to + i) + scale * load(from + i));
+    to += i + LANES;
+    from += i + LANES;
+    store_first(rest.high, to, load_first(rest.high, to) + scale * load(from));
 #else
     for (; i + LANES <= count; i += LANES) {
         store(to + i, load(to + i) + scale * load(from + i));
@@ -202,8 +208,9 @@ EXITWAVE_INLINE void copy(float *to, const float *from, int count) {
     for (; i + 2 * LANES < count; i += LANES) {
         store(to + i, load(from + i));
     }
-    store(to + i, load_first(first_lanes(count - i), from + i));
-    store(to + i + LANES, load_first(first_lanes(count - i - LANES), from + i + LANES));
+    const First rest(count - i);
+    store(to + i, load_first(rest.low, from + i));
+    store(to + i + LANES, load_first(rest.high, from + i + LANES));
 #else
     for (; i + LANES <= count; i += LANES) {
         store(to + i, load(from + i));

@@ -29,12 +29,16 @@ struct Sphere {
     }
 
     template <bool> EXITWAVE_METHOD Point at(Wide y, Wide x) const {
-        const Wide around = y * y + x * x;
-        const Root distance = root_of_squares(around);
-        const Rim<true> rim(radius - distance.value, cell, per_cell);
-        const Wide shrink = 1.0f - rim.inward * distance.inverse;
-        const Root half = root(square - around * shrink * shrink);
-        return {-half.value, half.value, rim.hit, around, shrink, distance, half, rim};
+        Point point;
+        point.square = y * y + x * x;
+        point.distance = root_of_squares(point.square);
+        point.rim = Rim<true>(radius - point.distance.value, cell, per_cell);
+        point.hit = point.rim.hit;
+        point.shrink = 1.0f - point.rim.inward * point.distance.inverse;
+        point.half = root(square - point.square * point.shrink * point.shrink);
+        point.leave = point.half.value;
+        point.entry = -point.leave;
+        return point;
     }
 
     EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Sums &sums,
@@ -62,7 +66,7 @@ struct Ellipsoid {
     };
     struct Point {
         Wide entry, leave, hit;
-        Wide slope_y, slope_x, y, x, near_y, near_x;
+        Wide slope_y, slope_x, near_y, near_x;
         Root level, steep, half;
         Rim<true> rim;
     };
@@ -90,17 +94,24 @@ struct Ellipsoid {
     }
 
     template <bool> EXITWAVE_METHOD Point at(Wide y, Wide x) const {
+        Point point;
         const Wide slope_y = yy * y + yx * x, slope_x = yx * y + xx * x;
-        const Root level = root(slope_y * y + slope_x * x);
-        const Root steep = root_of_squares(slope_y * slope_y + slope_x * slope_x);
-        const Rim<true> rim((1.0f - level.value) * level.value * steep.inverse, cell, per_cell);
-        const Wide shift = rim.inward * steep.inverse;
+        point.slope_y = slope_y;
+        point.slope_x = slope_x;
+        point.level = root(slope_y * y + slope_x * x);
+        point.steep = root_of_squares(slope_y * slope_y + slope_x * slope_x);
+        const Wide radius = point.level.value;
+        point.rim = Rim<true>((1.0f - radius) * radius * point.steep.inverse, cell, per_cell);
+        point.hit = point.rim.hit;
+        const Wide shift = point.rim.inward * point.steep.inverse;
         const Wide near_y = y - shift * slope_y, near_x = x - shift * slope_x;
-        const Root half = root(1.0f - (yy * near_y * near_y + 2.0f * yx * near_y * near_x + xx * near_x * near_x));
-        const Wide centre = tilt_y * near_y + tilt_x * near_x;
-        const Wide reach = middle * half.value;
-        return {centre - reach, centre + reach, rim.hit, slope_y, slope_x, y,  x,
-                near_y,         near_x,         level,   steep,   half,    rim};
+        point.near_y = near_y;
+        point.near_x = near_x;
+        point.half = root(1.0f - (yy * near_y * near_y + 2.0f * yx * near_y * near_x + xx * near_x * near_x));
+        const Wide centre = tilt_y * near_y + tilt_x * near_x, reach = middle * point.half.value;
+        point.entry = centre - reach;
+        point.leave = centre + reach;
+        return point;
     }
 
     EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Sums &sums,
@@ -170,25 +181,32 @@ struct Rod {
 
     EXITWAVE_METHOD void span(Wide y, Wide &low, Wide &high) const { stadium.span(y, low, high); }
 
-    EXITWAVE_METHOD End end_of(Wide along, Wide width, float upwards) const {
-        const Wide free = (along + width * upwards) * per_reach;
-        const Wide middle = clamp(free, all_wide(-straight), all_wide(straight));
-        const Wide rest = along - middle * lateral;
-        return {free, middle, rest, root(width * width - rest * rest)};
+    EXITWAVE_METHOD void find_end(Wide along, Wide width, float upwards, End &end) const {
+        end.free = (along + width * upwards) * per_reach;
+        end.middle = clamp(end.free, all_wide(-straight), all_wide(straight));
+        end.rest = along - end.middle * lateral;
+        end.half = root(width * width - end.rest * end.rest);
     }
 
     template <bool> EXITWAVE_METHOD Point at(Wide y, Wide x) const {
+        Point point;
         const Wide along = ey * y + ex * x, across = ex * y - ey * x;
         const Wide beyond = along - clamp(along, all_wide(-end), all_wide(end));
-        const Root distance = root_of_squares(beyond * beyond + across * across);
-        const Rim<true> rim(radius - distance.value, cell, per_cell);
-        const Wide shift = rim.inward * norm * distance.inverse;
-        const Wide near_along = along - shift * beyond, near_across = across - shift * across;
-        const Root width = root(radius * radius - near_across * near_across);
-        const End last = end_of(near_along, width.value, upright), first = end_of(near_along, width.value, -upright);
-        const Wide leave = last.middle * upright + last.half.value, entry = first.middle * upright - first.half.value;
-        return {entry,      leave,       rim.hit,  along, across, beyond, shift,
-                near_along, near_across, distance, width, last,   first,  rim};
+        point.along = along;
+        point.across = across;
+        point.beyond = beyond;
+        point.distance = root_of_squares(beyond * beyond + across * across);
+        point.rim = Rim<true>(radius - point.distance.value, cell, per_cell);
+        point.hit = point.rim.hit;
+        point.shift = point.rim.inward * norm * point.distance.inverse;
+        point.near_along = along - point.shift * beyond;
+        point.near_across = across - point.shift * across;
+        point.width = root(radius * radius - point.near_across * point.near_across);
+        find_end(point.near_along, point.width.value, upright, point.last);
+        find_end(point.near_along, point.width.value, -upright, point.first);
+        point.leave = point.last.middle * upright + point.last.half.value;
+        point.entry = point.first.middle * upright - point.first.half.value;
+        return point;
     }
 
     // Adds the gradients of one end of the chord, given that by its height.

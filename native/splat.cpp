@@ -19,10 +19,6 @@ long scratch_size(const Splat &splat) {
            4 * (CAPACITY + 1) + (splat.body == Body::crystal ? Crystal::scratch(splat.columns) : 0);
 }
 
-EXITWAVE_INLINE long pixel(const Splat &splat, const Piece &piece) {
-    return static_cast<long>(piece.row) * splat.width + piece.column;
-}
-
 // The heights of both ends of the chords of a round and the part of the cell hit times scale, in `enter`, `leave` and
 // `value`; returns the planes that they fall on.
 template <class Shape>
@@ -45,14 +41,13 @@ EXITWAVE_INLINE Plane find_ends(const Shape &shape, const Splat &splat, int32_t 
 // Adds the round's values times the weights to all channels of one plane.
 EXITWAVE_INLINE void add_round(const Splat &splat, int32_t particle, const Scratch &scratch, const float *values,
                                int pieces, float *plane) {
-    const long size = static_cast<long>(splat.height) * splat.width;
     const float *weights = splat.weights + static_cast<long>(particle) * splat.channels;
-    for (int number = 0; number < pieces; ++number) {
-        const Piece piece = scratch.pieces[number];
-        float *line = plane + pixel(splat, piece);
-        for (int channel = 0; channel < splat.channels; ++channel, line += size) {
-            add_scaled(line, values + piece.offset, weights[channel], piece.count);
+    for (int channel = 0; channel < splat.channels; ++channel) {
+        for (int number = 0; number < pieces; ++number) {
+            const Piece piece = scratch.pieces[number];
+            add_scaled(plane + piece.place, values + piece.offset, weights[channel], piece.count);
         }
+        plane += static_cast<long>(splat.height) * splat.width;
     }
 }
 
@@ -64,7 +59,7 @@ EXITWAVE_INLINE void forward_one(const Splat &splat, int32_t particle, int top, 
     const float scale = splat.scale[particle];
     const long size = static_cast<long>(splat.channels) * splat.height * splat.width;
     Sweep<Shape> sweep(shape, splat, particle, top, bottom, scratch);
-    while (sweep.next()) {
+    while (sweep.next(maps)) {
         if (splat.thin) {
             for (int i = 0; i < sweep.used; i += WIDTH) {
                 const auto point = shape.template at<false>(load_wide(scratch.y + i), load_wide(scratch.x + i));
@@ -88,15 +83,14 @@ EXITWAVE_INLINE void forward_one(const Splat &splat, int32_t particle, int top, 
 // Lays out the gradients of one plane's channels at the samples of a round, zero past the last.
 EXITWAVE_INLINE void gather(const Splat &splat, const Scratch &scratch, int pieces, int used, const float *plane) {
     const long size = static_cast<long>(splat.height) * splat.width;
-    for (int number = 0; number < pieces; ++number) {
-        const Piece piece = scratch.pieces[number];
-        const float *line = plane + pixel(splat, piece);
-        for (int channel = 0; channel < splat.channels; ++channel, line += size) {
-            copy(scratch.pull + channel * PADDED + piece.offset, line, piece.count);
-        }
-    }
     for (int channel = 0; channel < splat.channels; ++channel) {
-        store(scratch.pull + channel * PADDED + used, Wide{}); // what lies past the last sample pulls at nothing
+        float *pull = scratch.pull + channel * PADDED;
+        for (int number = 0; number < pieces; ++number) {
+            const Piece piece = scratch.pieces[number];
+            copy(pull + piece.offset, plane + piece.place, piece.count);
+        }
+        store(pull + used, Wide{}); // what lies past the last sample pulls at nothing
+        plane += size;
     }
 }
 
@@ -152,7 +146,7 @@ EXITWAVE_INLINE void adjoint_one(const Splat &splat, int32_t particle, int top, 
         store(scratch.by_weight + channel * WIDTH, Wide{});
     }
     Sweep<Shape> sweep(shape, splat, particle, top, bottom, scratch);
-    while (sweep.next()) {
+    while (sweep.next(maps)) {
         if (splat.thin) {
             gather(splat, scratch, sweep.pieces, sweep.used, maps);
         } else {
@@ -214,6 +208,25 @@ template <class Shape> void extent_of(const Splat &splat, int32_t begin, int32_t
     }
 }
 
+constexpr int AHEAD = 4; // particles that are fetched into the cache before their turn
+
+// Particles of a band lie scattered: the processor cannot foresee where the next one is.
+EXITWAVE_INLINE void fetch(const Splat &splat, const int32_t *members, int32_t number, int32_t count,
+                           const int32_t *rows) {
+    if (number >= count) {
+        return;
+    }
+    const long particle = members[number];
+    const float *row = splat.rows + particle * splat.columns;
+    for (int column = 0; column < splat.columns; column += 16) {
+        __builtin_prefetch(row + column);
+    }
+    __builtin_prefetch(splat.scale + particle);
+    __builtin_prefetch(splat.position + 2 * particle);
+    __builtin_prefetch(splat.weights + particle * splat.channels);
+    __builtin_prefetch(rows + 2 * particle);
+}
+
 template <class Shape>
 void forward_of(const Splat &splat, const int32_t *members, int32_t count, const int32_t *rows, int32_t top,
                 int32_t bottom, float *maps, float *memory) {
@@ -224,6 +237,7 @@ void forward_of(const Splat &splat, const int32_t *members, int32_t count, const
         __builtin_memset(row, 0, sizeof(float) * static_cast<long>(bottom - top) * splat.width);
     }
     for (int32_t number = 0; number < count; ++number) {
+        fetch(splat, members, number + AHEAD, count, rows);
         const int32_t particle = members[number], first = rows[2 * particle], last = rows[2 * particle + 1];
         forward_one<Shape>(splat, particle, first > top ? first : top, last < bottom ? last : bottom, maps, scratch);
     }
@@ -234,6 +248,7 @@ void adjoint_of(const Splat &splat, const int32_t *members, int32_t count, const
                 const SplatGradient &gradient, float *memory) {
     Scratch scratch = scratch_at(splat, memory);
     for (int32_t number = 0; number < count; ++number) {
+        fetch(splat, members, number + AHEAD, count, rows);
         const int32_t particle = members[number];
         adjoint_one<Shape>(splat, particle, rows[2 * particle], rows[2 * particle + 1], maps, gradient, scratch);
     }

@@ -11,14 +11,15 @@ constexpr int CAPACITY = 1024;               // samples of a round: a few arrays
 constexpr int PADDED = CAPACITY + 2 * WIDTH; // rows are written and read past their ends
 constexpr int ROWS = 64;                     // rows whose spans are computed at a time, a multiple of WIDTH
 
-// Samples next to each other in one row of the canvas; `offset` is their place in the round.
+// Samples next to each other in one row of a map: where they begin in the map and in the round.
 struct Piece {
-    int32_t row, column, count, offset;
+    int64_t place;
+    int32_t count, offset;
 };
 
 struct Scratch {
     float *y, *x, *value, *enter, *leave, *by_enter, *by_leave, *by_share, *pull, *by_weight, *body;
-    int32_t *first, *last;
+    int32_t *first, *count;
     Piece *pieces;
 };
 
@@ -39,11 +40,14 @@ EXITWAVE_INLINE Scratch scratch_at(const Splat &splat, float *memory) {
     scratch.pull = take(static_cast<long>(splat.channels) * PADDED);
     scratch.by_weight = take(splat.channels * WIDTH);
     scratch.first = reinterpret_cast<int32_t *>(take(ROWS + WIDTH));
-    scratch.last = reinterpret_cast<int32_t *>(take(ROWS + WIDTH));
+    scratch.count = reinterpret_cast<int32_t *>(take(ROWS + WIDTH));
     scratch.pieces = reinterpret_cast<Piece *>(take(4 * (CAPACITY + 1)));
     scratch.body = memory;
     return scratch;
 }
+
+// `number`, or zero where it is negative.
+EXITWAVE_INLINE Whole not_negative(Whole number) { return number & (number >= 0); }
 
 // Numbers that are not negative as whole numbers.
 EXITWAVE_INLINE Whole rounded_down(Lanes number) { return __builtin_convertvector(number, Whole); }
@@ -53,7 +57,7 @@ EXITWAVE_INLINE Whole rounded_up(Lanes number) {
     return below - (__builtin_convertvector(below, Lanes) < number);
 }
 
-// The spans of up to ROWS rows of the canvas from `top` on: first and last column, clipped; none where last < first.
+// The spans of up to ROWS rows of the canvas from `top` on: first column and number of samples, clipped.
 template <class Shape>
 EXITWAVE_INLINE void find_spans(const Shape &shape, const Splat &splat, float cy, float cx, int top, int count,
                                 Scratch &scratch) {
@@ -64,18 +68,10 @@ EXITWAVE_INLINE void find_spans(const Shape &shape, const Splat &splat, float cy
         shape.span(y, low, high);
         const Wide left = clamp(cx + low * per_dx, Wide{}, all_wide(static_cast<float>(splat.width)));
         const Wide right = clamp(cx + high * per_dx, all_wide(-1.0f), all_wide(static_cast<float>(splat.width - 1)));
-        store(scratch.first + i, rounded_up(left.low), rounded_up(left.high));
-        store(scratch.last + i, rounded_down(right.low + 1.0f) - 1, rounded_down(right.high + 1.0f) - 1);
-    }
-}
-
-// Writes the coordinates of a row of samples, in whole vectors. Most rows take one: asking first would cost more.
-EXITWAVE_INLINE void lay_out(float *to_y, float *to_x, Wide y, Wide x, float dx, int count) {
-    store(to_y, y);
-    store(to_x, x);
-    for (int k = WIDTH; k < count; k += WIDTH) {
-        store(to_y + k, y);
-        store(to_x + k, x + static_cast<float>(k) * dx);
+        const Whole first[] = {rounded_up(left.low), rounded_up(left.high)};
+        const Whole past[] = {rounded_down(right.low + 1.0f), rounded_down(right.high + 1.0f)};
+        store(scratch.first + i, first[0], first[1]);
+        store(scratch.count + i, not_negative(past[0] - first[0]), not_negative(past[1] - first[1]));
     }
 }
 
@@ -87,27 +83,27 @@ template <class Shape> class Sweep {
     EXITWAVE_METHOD Sweep(const Shape &shape, const Splat &splat, int32_t particle, int top, int bottom,
                           Scratch &scratch)
         : pieces(0), used(0), shape_(shape), splat_(splat), scratch_(scratch), cy_(splat.position[2 * particle]),
-          cx_(splat.position[2 * particle + 1]), row_(top), bottom_(bottom), block_(top - ROWS), column_(0), last_(-1) {
-    }
+          cx_(splat.position[2 * particle + 1]), row_(top), bottom_(bottom), block_(top - ROWS), done_(0) {}
 
-    // Lays out the next round; returns whether there is one.
-    EXITWAVE_METHOD bool next() {
+    // Lays out the next round; returns whether there is one. What it covers of `map` is fetched into the cache.
+    EXITWAVE_METHOD bool next(const float *map) {
         pieces = used = 0;
-        while (used < CAPACITY) {
-            while (column_ > last_) {
-                if (row_ >= bottom_) {
-                    return used > 0;
-                }
-                open_row();
+        for (; row_ < bottom_; ++row_) {
+            if (row_ == block_ + ROWS) {
+                block_ = row_;
+                find_spans(shape_, splat_, cy_, cx_, row_, bottom_ - row_ < ROWS ? bottom_ - row_ : ROWS, scratch_);
             }
-            const int left = last_ - column_ + 1, count = left < CAPACITY - used ? left : CAPACITY - used;
-            const Wide x = (static_cast<float>(column_) + count_up_wide() - cx_) * splat_.dx;
-            lay_out(scratch_.y + used, scratch_.x + used, y_, x, splat_.dx, count);
-            scratch_.pieces[pieces++] = {row_ - 1, column_, count, used};
-            used += count;
-            column_ += count;
+            const int left = scratch_.count[row_ - block_] - done_;
+            if (used + left > CAPACITY) {
+                const int fitting = CAPACITY - used;
+                lay_out(map, fitting);
+                done_ += fitting;
+                return true;
+            }
+            lay_out(map, left);
+            done_ = 0;
         }
-        return true;
+        return used > 0;
     }
 
   private:
@@ -115,18 +111,27 @@ template <class Shape> class Sweep {
     const Splat &splat_;
     Scratch &scratch_;
     float cy_, cx_;
-    int row_, bottom_, block_, column_, last_; // the next row, the first of the block whose spans are known
-    Wide y_;
+    int row_, bottom_, block_, done_; // the next row, the first whose span is known, and what earlier rounds took of it
 
-    EXITWAVE_METHOD void open_row() {
-        if (row_ == block_ + ROWS) {
-            block_ = row_;
-            find_spans(shape_, splat_, cy_, cx_, block_, bottom_ - block_ < ROWS ? bottom_ - block_ : ROWS, scratch_);
+    // Writes the coordinates of `count` samples of a row, in whole vectors. Most rows take one: asking first would cost
+    // more.
+    EXITWAVE_METHOD void lay_out(const float *map, int count) {
+        const int column = scratch_.first[row_ - block_] + done_;
+        const Wide y = all_wide((static_cast<float>(row_) - cy_) * splat_.dy);
+        const Wide x = (static_cast<float>(column) - cx_ + count_up_wide()) * splat_.dx;
+        float *to_y = scratch_.y + used, *to_x = scratch_.x + used;
+        store(to_y, y);
+        store(to_x, x);
+        for (int k = WIDTH; k < count; k += WIDTH) {
+            store(to_y + k, y);
+            store(to_x + k, x + static_cast<float>(k) * splat_.dx);
         }
-        column_ = scratch_.first[row_ - block_];
-        last_ = scratch_.last[row_ - block_];
-        y_ = all_wide((static_cast<float>(row_) - cy_) * splat_.dy);
-        ++row_;
+        const int64_t place = static_cast<int64_t>(row_) * splat_.width + column;
+        __builtin_prefetch(map + place);
+        __builtin_prefetch(map + place + count);
+        scratch_.pieces[pieces] = {place, count, used};
+        pieces += count > 0;
+        used += count;
     }
 };
 

@@ -142,6 +142,21 @@ def test_particles_beyond_all_bounds_draw_nothing(shape: Shape) -> None:
 
 
 @compiled
+def test_most_rows_of_a_body_may_pass_beside_the_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A ball 2,800 rows high whose rim is all that the canvas sees of it, in its middle rows.
+    canvas = Canvas(ew.Grid((3000, 12), (0.1, 0.1)), (0, 0), (3000, 12))
+    center = torch.tensor([[0.0, 0.0, 139.8], [0.0, 30.0, -139.9]])
+    ones = torch.ones(2, 1)
+    one = Crowd(ew.Sphere(), center, 140.0 * ones, torch.tensor([[1.0, 0, 0, 0]]).repeat(2, 1), ones, None, canvas)
+    exact, slopes = plain(monkeypatch, one.to(torch.float64))
+    assert 100 < int(exact.any(-1).sum()) < 1000
+    # Single precision loses digits at the rim of a ball of that size.
+    assert apart(one.maps(), exact) < 2e-4
+    for found, expected in zip(one.gradients()[:2], slopes[:2], strict=True):
+        assert apart(found, expected) < 1e-3
+
+
+@compiled
 @pytest.mark.parametrize("lost", ["rows", "position"])
 def test_what_is_not_a_number_draws_nothing(lost: str) -> None:
     kernels = native.KERNELS

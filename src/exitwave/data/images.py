@@ -52,8 +52,8 @@ def encode(image: np.ndarray, pixel: tuple[float, float]) -> bytes:
 def png(image: np.ndarray, pixel: tuple[float, float] | None = None) -> bytes:
     """Return a PNG of a uint8 or uint16 array (H, W) or a uint8 array (H, W, 3); `pixel` (dy, dx) is in micrometres.
 
-    Rows are stored as differences from the row above. Noisy images then shrink as far as with any setting of zlib, there
-    is nothing in them but a narrow histogram, and ISA-L takes a third of the time of zlib's fastest for it.
+    Rows are stored as differences from the row above. Noisy images then shrink as far as with any setting of zlib:
+    there is nothing in them but a narrow histogram. ISA-L takes a third of the time of zlib's fastest for it.
     """
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]

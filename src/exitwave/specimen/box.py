@@ -40,19 +40,23 @@ class Box(Value):
 
     def prepare(self, size: Tensor, axes: Tensor, cell: float) -> tuple[Tensor, Tensor]:
         """Return rows (N, 18): per pair of faces its slab, per body axis the silhouette's pair of edges along it."""
-        drawn = size.clamp(min=0.75 * cell)
-        scale = self.volume(size) / self.volume(drawn)
-        scale = scale / ridge_excess(0.2, cell**2 * (drawn.sum(-1) / drawn.prod(-1)) / 3)
-        sign = torch.where(axes[:, :1] < 0, -1.0, 1.0).to(axes.dtype)
-        slope = axes * sign  # columns: face normals that point up
-        steep = torch.sqrt((slope[:, 1:] ** 2).sum(1).clamp(min=1e-20))
-        up = slope[:, 0].clamp(min=1e-4)
-        rows = [slope[:, 1] / up, slope[:, 2] / up, drawn / up]
-        # The silhouette's edges run along the projected body axes; an upright axis has none.
-        normal_y, normal_x = slope[:, 2] / steep, -slope[:, 1] / steep
-        lateral = torch.stack([normal_y, normal_x], 1).transpose(1, 2) @ slope[:, 1:]  # (N, edge, axis)
-        width = (lateral.abs() * drawn[:, None, :]).sum(-1) + torch.where(steep < 1e-6, _FAR, 0.0).to(axes.dtype)
-        return torch.cat([*rows, normal_y, normal_x, width], -1), scale
+        # Of all that follows there is one row per body axis, (3, N), so that arithmetic runs along the bodies.
+        whole = torch.stack(size.unbind(-1))
+        half = whole.clamp(min=0.75 * cell)
+        volume = half.prod(0)
+        scale = whole.prod(0) / volume / ridge_excess(0.2, cell**2 * (half.sum(0) / volume) / 3)
+        # Components along z, y, x of the face normals that point up.
+        normal = axes.permute(1, 2, 0)
+        up, slope_y, slope_x = normal * (1.0 - 2.0 * (normal[:1] < 0).to(axes.dtype))
+        steep = torch.sqrt((slope_y * slope_y + slope_x * slope_x).clamp(min=1e-20))
+        up = up.clamp(min=1e-4)
+        # The silhouette's edges run along the projected body axes; an upright axis has none. Across the edge of one
+        # axis the other two reach as far as their cross product with it.
+        across = (slope_y * slope_x.roll(-1, 0) - slope_x * slope_y.roll(-1, 0)).abs()
+        width = (across * half.roll(-1, 0) + (across * half).roll(1, 0)) / steep
+        width = width + _FAR * (steep < 1e-6).to(axes.dtype)
+        columns = [slope_y / up, slope_x / up, half / up, slope_x / steep, -slope_y / steep, width]
+        return torch.cat(columns).T.contiguous(), scale
 
     def chord(self, rows: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         entry = leave = None

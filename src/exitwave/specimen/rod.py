@@ -113,7 +113,7 @@ class Rod(Value):
 
 def direction_of(axis: Tensor) -> Tensor:
     """Return the lateral unit vectors (N, 2) of axes (N, 3), differentiable; an upright axis gives the x axis."""
-    lateral = axis[:, 1:]
-    length = torch.sqrt((lateral**2).sum(-1, keepdim=True).clamp(min=1e-20))
+    y, x = axis[:, 1], axis[:, 2]
+    length = torch.sqrt((y * y + x * x).clamp(min=1e-20))
     upright = length < 1e-6
-    return torch.where(upright, torch.tensor([0.0, 1.0], dtype=axis.dtype, device=axis.device), lateral / length)
+    return torch.stack([torch.where(upright, 0.0, y / length), torch.where(upright, 1.0, x / length)], -1)

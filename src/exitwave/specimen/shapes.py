@@ -89,13 +89,15 @@ def axes_of(rotation: Tensor) -> Tensor:
 
     `rotation` (N, 4) holds quaternions (w, x, y, z), normalised here so that a fit may move all four numbers.
     """
-    w, x, y, z = (rotation / torch.linalg.vector_norm(rotation, dim=-1, keepdim=True)).unbind(-1)
-    rows = (
-        (1 - 2 * (x * x + y * y), 2 * (y * z + w * x), 2 * (x * z - w * y)),
-        (2 * (y * z - w * x), 1 - 2 * (x * x + z * z), 2 * (x * y + w * z)),
-        (2 * (x * z + w * y), 2 * (x * y - w * z), 1 - 2 * (y * y + z * z)),
-    )
-    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+    w, x, y, z = rotation.unbind(-1)
+    twice = 2.0 / (w * w + x * x + y * y + z * z)
+    double_x, double_y, double_z = twice * x, twice * y, twice * z
+    xx, yy, zz = double_x * x, double_y * y, double_z * z
+    xy, yz, xz = double_x * y, double_y * z, double_x * z
+    wx, wy, wz = double_x * w, double_y * w, double_z * w
+    entries = (1 - (xx + yy), yz + wx, xz - wy, yz - wx, 1 - (xx + zz), xy + wz, xz + wy, xy - wz, 1 - (yy + zz))
+    # Every entry lies densely in memory, so that arithmetic with columns of all bodies is fast.
+    return torch.stack(entries).unflatten(0, (3, 3)).movedim(-1, 0)
 
 
 def root(square: Tensor) -> Tensor:
