@@ -8,7 +8,20 @@
 
 from exitwave.annotate import Truth, annotate
 from exitwave.data import Stream, generate, recipe, recipes
-from exitwave.fit import FitResult, fit
+from exitwave.fit import (
+    Design,
+    FitResult,
+    Movie,
+    Stage,
+    Step,
+    Unknown,
+    coarse_to_fine,
+    design,
+    detect,
+    fit,
+    multi_start,
+    optics_then_particles,
+)
 from exitwave.grid import Grid
 from exitwave.illumination import Annulus, Coherent, HalfDisk, Koehler, SourcePoints
 from exitwave.interaction import Multislice, Transmission
@@ -63,6 +76,7 @@ __all__ = [
     "Coherent",
     "Colony",
     "Crystal",
+    "Design",
     "Disk",
     "Ellipsoid",
     "Film",
@@ -78,6 +92,7 @@ __all__ = [
     "Material",
     "Microscope",
     "Mixture",
+    "Movie",
     "Multislice",
     "Normal",
     "Objective",
@@ -97,16 +112,22 @@ __all__ = [
     "SourcePoints",
     "Specimen",
     "Sphere",
+    "Stage",
+    "Step",
     "Stream",
     "Transmission",
     "TruncatedNormal",
     "Truth",
     "Uniform",
+    "Unknown",
     "Value",
     "annotate",
     "brightfield",
     "camera_rgb",
+    "coarse_to_fine",
     "darkfield",
+    "design",
+    "detect",
     "dic",
     "dump",
     "fit",
@@ -116,8 +137,10 @@ __all__ = [
     "kernel_loss",
     "load",
     "material",
+    "multi_start",
     "oblique",
     "optical_field",
+    "optics_then_particles",
     "param",
     "paths",
     "per_particle",

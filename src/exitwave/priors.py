@@ -7,6 +7,7 @@ The numbers of a prior may themselves be priors: the inner ones are drawn once p
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class Uniform(Value):
     low: Quantity = param("any")
     high: Quantity = param("any")
 
+    bounded: ClassVar[bool] = True
+
     def check(self) -> None:
         _ordered(self, self.low, self.high)
 
@@ -34,12 +37,17 @@ class Uniform(Value):
     def support(self) -> tuple[float, float]:
         return _lowest(self.low), _highest(self.high)
 
+    def deviation(self, value: Tensor) -> Tensor:
+        return value.new_zeros(0)
+
 
 class LogUniform(Value):
     """A distribution over [low, high] whose logarithm is uniform."""
 
     low: Quantity = param("any", low=0.0, exclusive=True)
     high: Quantity = param("any", low=0.0, exclusive=True)
+
+    bounded: ClassVar[bool] = True
 
     def check(self) -> None:
         _ordered(self, self.low, self.high)
@@ -51,12 +59,17 @@ class LogUniform(Value):
     def support(self) -> tuple[float, float]:
         return _lowest(self.low), _highest(self.high)
 
+    def deviation(self, value: Tensor) -> Tensor:
+        return value.new_zeros(0)
+
 
 class Normal(Value):
     """A normal distribution with mean `mean` and standard deviation `sigma`; its support is the whole line."""
 
     mean: Quantity = param("any")
     sigma: Quantity = param("any", low=0.0)
+
+    bounded: ClassVar[bool] = False
 
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         return self.mean + self.sigma * torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -65,6 +78,9 @@ class Normal(Value):
         # A parameter with a hard range wants TruncatedNormal; four sigma is where a typo shows, not a tail.
         return _lowest(self.mean) - 4 * _highest(self.sigma), _highest(self.mean) + 4 * _highest(self.sigma)
 
+    def deviation(self, value: Tensor) -> Tensor:
+        return (value - self.mean.to(value)) / self.sigma.to(value)
+
 
 class LogNormal(Value):
     """A lognormal distribution with median `median`; `sigma` is the standard deviation of the natural logarithm."""
@@ -72,12 +88,18 @@ class LogNormal(Value):
     median: Quantity = param("any", low=0.0, exclusive=True)
     sigma: Quantity = param("any", low=0.0)
 
+    bounded: ClassVar[bool] = False
+
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         return self.median * torch.exp(self.sigma * torch.randn(shape, generator=generator, dtype=torch.float64))
 
     def support(self) -> tuple[float, float]:
         spread = math.exp(4 * _highest(self.sigma))
         return _lowest(self.median) / spread, _highest(self.median) * spread
+
+    def deviation(self, value: Tensor) -> Tensor:
+        # In the logarithm, whose density is normal: the most probable number is then the median.
+        return torch.log(value / self.median.to(value)) / self.sigma.to(value)
 
 
 class TruncatedNormal(Value):
@@ -87,6 +109,8 @@ class TruncatedNormal(Value):
     sigma: Quantity = param("any", low=0.0, exclusive=True)
     low: Quantity = param("any")
     high: Quantity = param("any")
+
+    bounded: ClassVar[bool] = True
 
     def check(self) -> None:
         _ordered(self, self.low, self.high)
@@ -101,12 +125,17 @@ class TruncatedNormal(Value):
     def support(self) -> tuple[float, float]:
         return _lowest(self.low), _highest(self.high)
 
+    def deviation(self, value: Tensor) -> Tensor:
+        return (value - self.mean.to(value)) / self.sigma.to(value)
+
 
 class Choice(Value):
     """One of `values`, drawn with probabilities proportional to `weights` (equal where not given)."""
 
     values: Quantity = param("any", dims=("K",))
     weights: Quantity = param("1", low=0.0, dims=("K",), default=None)
+
+    bounded: ClassVar[bool] = True
 
     def fill(self) -> dict[str, Tensor]:
         return {"weights": torch.ones_like(self.values) if isinstance(self.values, Tensor) else torch.ones(1)}
@@ -121,6 +150,9 @@ class Choice(Value):
     def support(self) -> tuple[float, float]:
         return float(self.values.min()), float(self.values.max())
 
+    def deviation(self, value: Tensor) -> Tensor:
+        raise ValueError("a fit takes a prior with one peak or a flat one, got a Choice; give for example Normal")
+
 
 class Mixture(Value):
     """A draw from one of several priors, chosen for every number with probabilities proportional to `weights`.
@@ -130,6 +162,8 @@ class Mixture(Value):
 
     parts: tuple[Prior, ...]
     weights: Quantity = param("1", low=0.0, dims=("K",))
+
+    bounded: ClassVar[bool] = True
 
     def check(self) -> None:
         if not isinstance(self.parts, tuple) or not all(isinstance(part, Prior) for part in self.parts):
@@ -148,6 +182,9 @@ class Mixture(Value):
     def support(self) -> tuple[float, float]:
         supports = [part.support() for part in self.parts]
         return min(low for low, _ in supports), max(high for _, high in supports)
+
+    def deviation(self, value: Tensor) -> Tensor:
+        raise ValueError("a fit takes a prior with one peak or a flat one, got a Mixture; give for example Normal")
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

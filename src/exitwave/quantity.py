@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeGuard, overload, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,11 +15,20 @@ from torch import Tensor
 
 @runtime_checkable
 class Prior(Protocol):
-    """Anything that can draw numbers for a parameter: it may stand wherever a number may."""
+    """Anything that can draw numbers for a parameter: it may stand wherever a number may.
+
+    `deviation` tells a fit how far numbers are from what was expected: half its square is minus the logarithm of the
+    density, up to a constant. It is empty where all numbers of the support are alike. Nothing lies outside the support
+    of a `bounded` prior; that of another is where nearly everything lies.
+    """
+
+    bounded: ClassVar[bool]
 
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor: ...
 
     def support(self) -> tuple[float, float]: ...
+
+    def deviation(self, value: Tensor) -> Tensor: ...
 
 
 def is_prior(item: object) -> TypeGuard[Prior]:

@@ -56,6 +56,8 @@ class Sensor(Protocol):
 
     def variance(self, image: Tensor) -> Tensor: ...
 
+    def saturated(self, image: Tensor) -> Tensor: ...
+
 
 class Microscope(Value):
     """Illumination, interaction, optics and sensor, in the order of the light; presets build ordinary ones."""

@@ -1,9 +1,7 @@
-"""`exitwave fit`: parameters from an image."""
+"""`exitwave fit`: parameters from images."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,147 +10,178 @@ import typer
 from exitwave.cli.options import Recipe, Set
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
 
-    from exitwave.fit import FitResult
+    from exitwave.cli.measured import Measured
+    from exitwave.cli.target import Target
     from exitwave.scene import Scene
+
+Free = Annotated[
+    list[str],
+    typer.Option(
+        metavar="PATH[=LOW..HIGH][,...]",
+        help="What to fit, such as specimen.parts.0.size; a range may narrow it. Repeatable.",
+    ),
+]
+Prior = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATH=PRIOR", help="What was known before, such as 'Normal(1.58, 0.01)'. Repeatable."),
+]
+Tie = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATH[,PATH...]", help="One number for all entries of these paths. Repeatable."),
+]
+Scale = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATH=NUMBER", help="A typical change, by which starts are scattered. Repeatable."),
+]
+Spacing = Annotated[str, typer.Option("--step", metavar="LENGTH", help="Focus from plane to plane, such as '0.3 um'.")]
 
 
 def fit(
     recipe: Recipe,
-    image: Annotated[Path, typer.Argument(help="TIFF with one grey image, in the unit of the recipe's sensor.")],
-    free: Annotated[
-        list[str],
-        typer.Option(metavar="PATH[,PATH...]", help="What to fit, such as specimen.parts.0.size; repeatable."),
+    image: Annotated[
+        list[Path],
+        typer.Argument(help="TIFF, PNG, FILE.h5 or FILE.h5:/DATASET; several, or a stack, are a focus series."),
     ],
+    free: Free,
+    prior: Prior = None,
+    tie: Tie = None,
+    scale: Scale = None,
+    crop: Annotated[str, typer.Option(metavar="ROW,COL,HEIGHT,WIDTH", help="Cut out in pixels of the file.")] = "",
     bin: Annotated[int, typer.Option(min=1, help="Average N x N pixels of the image first.")] = 1,
+    normalise: Annotated[
+        str, typer.Option(metavar="none|mean|median|FILE", help="Divide by the mean or median, or by a background.")
+    ] = "none",
+    mask: Annotated[Path | None, typer.Option(help="Image of the file's size; nonzero pixels are left out.")] = None,
+    step: Spacing = "",
+    init: Annotated[str, typer.Option(metavar="recipe|detect", help="Start from the recipe, or find particles.")] = (
+        "recipe"
+    ),
+    count: Annotated[int | None, typer.Option(min=1, help="How many particles to find; all if not given.")] = None,
+    curriculum: Annotated[
+        str, typer.Option(help="single, coarse-to-fine, optics-then-particles or multi-start.")
+    ] = "single",
+    blur: Annotated[str, typer.Option(metavar="LENGTH", help="Of the first stage; 1/16 of the field if none.")] = "",
+    starts: Annotated[int, typer.Option(min=2, help="Of multi-start.")] = 8,
+    method: Annotated[str, typer.Option(help="auto, lm (few numbers), lbfgs or adam (many).")] = "auto",
+    steps: Annotated[int, typer.Option(min=1, help="The most steps of the last stage.")] = 100,
+    loss: Annotated[str, typer.Option(help="gaussian; huber or cauchy where the model misses pixels.")] = "gaussian",
     out: Annotated[Path | None, typer.Option(help="Folder of the results. IMAGE-fit if not given.")] = None,
-    method: Annotated[
-        str, typer.Option(help="lm (few numbers), lbfgs or adam (many); auto takes lm up to 64 numbers.")
-    ] = "auto",
-    steps: Annotated[int, typer.Option(min=1, help="The most steps of the solver.")] = 100,
+    movie: Annotated[Path | None, typer.Option(help="Write the steps as .gif or .webp.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Keep the state here; the same fit goes on from it.")] = None,
     assignments: Set = None,
 ) -> None:
-    """Fit the recipe's free numbers to an image, from their values in the recipe.
+    """Fit the recipe's free numbers to an image, or to a focus series.
 
-    The recipe's grid takes the shape of the image; grid.pixel is the pixel of the file, before it is binned. Priors in
-    the recipe are drawn once (seed 0, image 0) to start from. Writes a picture of data, model and residual, the fitted
-    scene as TOML, and the numbers with their standard errors as CSV.
+    The grid takes the shape of the image, and its pixel where the file tells one. Priors in the recipe are drawn once
+    (seed 0, image 0) to start from. Writes a picture of data, model and residual, the fitted scene as TOML, and the
+    numbers with their standard errors as CSV.
     """
     import exitwave as ew
-    from exitwave.cli.images import read_tiff
-    from exitwave.cli.override import located
+    from exitwave.cli.measured import measured
+    from exitwave.cli.outcome import check_writable, printed, progress, saved
     from exitwave.cli.scenes import scene_of
+    from exitwave.cli.target import Preparation, contradictions, crop_of, pixel_of, prepared, scaled
+    from exitwave.cli.unknowns import Wishes, length, stages_of, unknowns_of, wished
+    from exitwave.fit import Movie, Stage
 
-    paths = [path.strip() for text in free for path in text.split(",") if path.strip()]
-    if not paths:
-        raise typer.BadParameter("expected at least one path, got none; write --free specimen.parts.0.size")
+    wishes = Wishes(free, prior or (), tie or (), scale or ())
+    how = Preparation(normalise, crop_of(crop), bin, mask)
+    wished(wishes)
+    _check_usage(assignments, init, count)
+    begun = scene_of(recipe, assignments)
+    if init == "recipe":
+        unknowns_of(ew.sample(begun, ew.Key(0, 0)), wishes)  # what is misspelt, before anything is read
+    final = Stage(method=method, steps=steps, loss=loss)
+    movies = (Movie(movie),) if movie else ()
+    folder = out or Path(f"{stem(image[0])}-fit")
+    for place in (folder, *(file.parent for file in (movie, checkpoint) if file)):
+        check_writable(place)
+
+    source = measured(image)
+    pixel, told = pixel_of(source, begun, assignments)
+    target = prepared(source, how)
+    grid = {"grid.shape": target.shape, "grid.pixel": tuple(size * bin for size in pixel)}
+    start = ew.sample(ew.substitute(begun, grid), ew.Key(0, 0))
+    target = scaled(target, start, normalise)
+    spacing = _spacing(source, step)
+    if init == "detect":
+        start = _detected(start, target, count)
+    scenes = series(start, len(target.images), spacing)
+    told += [*contradictions(source, start), *_told(start, len(scenes), spacing, init)]
+    unknowns = unknowns_of(scenes[0], wishes)
+    stages = stages_of(curriculum, final, unknowns, length(blur, "--blur"), starts, min(start.grid.extent))
+    with progress(len(stages), told) as line:
+        watch = (line, *movies)
+        result = ew.fit(scenes, target.images, unknowns, stages, mask=target.masks, watch=watch, checkpoint=checkpoint)
+    printed(result, scenes[0])
+    names = ", ".join(file.name for file in image)
+    note = f"Fitted to {names}" + (f", {bin} x {bin} pixels averaged" if bin > 1 else "")
+    middle = series(result.scene, 2 * len(scenes) - 1, spacing)[-1]  # the first plane's scene, half the series on
+    saved(result, middle, scenes[0], folder, note)
+
+
+def stem(image: Path) -> str:
+    """Return the name of an image file without suffix and dataset."""
+    from exitwave.cli.hdf5 import HDF5
+
+    match = HDF5.fullmatch(str(image))
+    return Path(match["file"] if match else image).stem
+
+
+def series(scene: Scene, planes: int, spacing: float) -> tuple[Scene, ...]:
+    """Return a scene for every plane of a focus series: `spacing` um apart in defocus, `scene` being the middle."""
+    import exitwave as ew
+
+    path = "microscope.optics.defocus"
+    middle = ew.get(scene, path)
+    return tuple(ew.substitute(scene, {path: middle + (plane - (planes - 1) / 2) * spacing}) for plane in range(planes))
+
+
+def _check_usage(assignments: Sequence[str] | None, init: str, count: int | None) -> None:
     if any(text.partition("=")[0].strip().startswith("grid.shape") for text in assignments or ()):
-        raise typer.BadParameter("the grid takes the shape of the image; leave out --set grid.shape, or crop the image")
-    start = ew.sample(scene_of(recipe, assignments), ew.Key(0, 0))
-    for path in paths:
-        located(start, path)
-    data = binned(grey(read_tiff(image), image), bin)
-    pixel = tuple(step * bin for step in start.grid.spacing)
-    start = ew.substitute(start, {"grid.shape": data.shape, "grid.pixel": pixel})
-    folder = out or Path(f"{image.stem}-fit")
-    _check_writable(folder)
-    result = ew.fit(start, data, free=paths, method=method, steps=steps)
-    _print(result, start)
-    note = f"Fitted to {image.name}" + (f", {bin} x {bin} pixels averaged" if bin > 1 else "")
-    _write(result, start, folder, note)
+        raise typer.BadParameter("the grid takes the shape of the image; leave out --set grid.shape, or --crop")
+    if init not in ("recipe", "detect"):
+        raise typer.BadParameter(f"expected --init recipe or detect, got '{init}'")
+    if count is not None and init != "detect":
+        raise typer.BadParameter(f"--count {count} is for --init detect; the recipe has its own number of particles")
 
 
-def _check_writable(folder: Path) -> None:
-    """Raise an error where results could not be written, now and not after minutes of work."""
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    if not (place.is_dir() and os.access(place, os.W_OK)):
-        raise OSError(f"cannot write into {folder}: {place} is no folder that may be written; choose another --out")
+def _spacing(source: Measured, step: str) -> float:
+    """Return the distance of planes in micrometres: the option's, or the file's; 0 for one plane."""
+    from exitwave.cli.unknowns import length
+
+    count, given = len(source.planes), length(step, "--step")
+    if count == 1:
+        return 0.0
+    spacing = source.step if given is None else given
+    if not spacing:
+        raise ValueError(
+            f"expected one image, got {count} planes; for a focus series say how far apart, such as --step '0.3 um', "
+            "or save one of them alone"
+        )
+    return spacing
 
 
-def grey(data: np.ndarray, path: Path) -> np.ndarray:
-    """Return an image of one channel in double precision; colours are refused."""
-    if data.ndim == 3 and data.shape[2] == 1:
-        data = data[:, :, 0]
-    if data.ndim != 2:
-        raise ValueError(f"expected a grey image (H, W) in {path}, got {data.shape}; save one of its channels")
-    return data.astype("float64")
+def _detected(start: Scene, target: Target, count: int | None) -> Scene:
+    """Return the scene with the particles that the middle plane shows."""
+    import numpy as np
+
+    from exitwave.fit.detect import detect
+
+    middle = len(target.images) // 2
+    return detect(start, np.where(target.masks[middle], np.nan, target.images[middle]), count)
 
 
-def binned(data: np.ndarray, factor: int) -> np.ndarray:
-    """Return the means of `factor` x `factor` pixels; rows and columns that are left over at the end are cut.
+def _told(start: Scene, planes: int, spacing: float, init: str) -> list[str]:
+    """Return what the fit starts from, in sentences."""
+    from exitwave.model import fields
 
-    >>> import numpy as np
-    >>> binned(np.arange(10.0).reshape(2, 5), 2)
-    array([[3., 5.]])
-    """
-    height, width = (n // factor for n in data.shape)
-    if min(height, width) < 1:
-        raise ValueError(f"expected an image of at least {factor} x {factor} pixels, got {data.shape}; lower --bin")
-    cut = data[: height * factor, : width * factor]
-    return cut.reshape(height, factor, width, factor).mean((1, 3))
-
-
-def _rows(result: FitResult, start: Scene) -> list[tuple[str, float, float, float | None, str]]:
-    """Return name, start, fitted number, standard error (if the solver gives one) and unit of every free number."""
-    from exitwave.model import get, paths
-
-    units = {path: spec.unit for path, spec in paths(start).items()}
-    rows = []
-    names = iter(result.names)
-    for path, value in result.values.items():
-        unit = next(unit for owner, unit in units.items() if f"{path}.".startswith(f"{owner}."))
-        errors = result.stderr[path].flatten().tolist() if path in result.stderr else [None] * value.numel()
-        before = get(start, path).flatten().tolist()
-        for old, number, error in zip(before, value.flatten().tolist(), errors, strict=True):
-            rows.append((next(names), old, number, error, unit))
-    return rows
-
-
-def _print(result: FitResult, start: Scene) -> None:
-    from exitwave.cli.report import table
-    from exitwave.fit.result import digits
-
-    headers = ("parameter", "start", "fitted", "standard error", "unit")
-    rows = [
-        (name, f"{old:.6g}", digits(new, error), "" if error is None else f"{error:.2g}", unit)
-        for name, old, new, error, unit in _rows(result, start)
-    ]
-    table(headers, rows, numbers=headers[1:4])
-    print(f"\nreduced chi-square {result.chi2:.4g}; {result.message}")
-
-
-def _write(result: FitResult, start: Scene, folder: Path, note: str) -> None:
-    from exitwave.data.store import write
-    from exitwave.toml import dump
-
-    write(folder / "fitted.toml", [f"# {note}.\n{dump(result.scene)}".encode()])
-    write(folder / "parameters.csv", [_csv(_rows(result, start))])
-    print(f"fitted scene         {folder / 'fitted.toml'}")
-    print(f"numbers              {folder / 'parameters.csv'}")
-    try:
-        write(folder / "fit.png", [_picture(result)])
-    except ImportError as error:
-        print(f"no picture: {error}")
-    else:
-        print(f"picture              {folder / 'fit.png'}")
-
-
-def _csv(rows: Sequence[tuple[str, float, float, float | None, str]]) -> bytes:
-    import csv
-    import io
-
-    file = io.StringIO()
-    lines = csv.writer(file, lineterminator="\n")
-    lines.writerow(("parameter", "start", "fitted", "standard_error", "unit"))
-    lines.writerows(rows)
-    return file.getvalue().encode()
-
-
-def _picture(result: FitResult) -> bytes:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        return result.picture(Path(folder) / "fit.png").read_bytes()
+    told = []
+    if planes > 1:
+        told.append(f"{planes} planes {spacing:.4g} um apart; microscope.optics.defocus is that of the first")
+    if init == "detect":
+        counts = [part.center.shape[0] for part in start.specimen.parts if "center" in fields(type(part))]
+        told.append(f"{counts[0]} particles found" if counts[0] != 1 else "1 particle found")
+    return told

@@ -37,44 +37,53 @@ def read_tiff(path: Path) -> np.ndarray:
 
     Size, type and completeness are judged by the header, before memory is taken for the pixels.
     """
-    with _explained(path), tifffile.TiffFile(path) as file:
-        _judge(path, file)
+    with explained(path), tifffile.TiffFile(path) as file:
+        count = planes_of(path, file)
+        if count > 1:
+            raise ValueError(f"expected one image in {path}, got {count} planes; save one of them alone")
         return file.pages.first.asarray(maxworkers=1)
 
 
-def _judge(path: Path, file: tifffile.TiffFile) -> None:
-    page = file.pages.first
+def planes_of(path: Path, file: tifffile.TiffFile) -> int:
+    """Return how many planes a TIFF file holds; an error where they are no images, too large or not all there."""
+    page, series = file.pages.first, file.series[0]
     shape, dtype = tuple(page.shape), page.dtype
     size = " x ".join(f"{n:,}" for n in shape)
     if len(shape) < 2 or min(shape) < 1:
         raise ValueError(f"expected an image in {path}, got an array of {size or 'no'} samples; save it anew")
-    if math.prod(shape) > LARGEST:
-        raise ValueError(f"expected an image of at most {LARGEST:,} samples, got {size} in {path}; crop or bin it")
     if dtype is None or dtype.kind not in "uif":
         raise ValueError(f"expected integers or floats in {path}, got {dtype or 'samples of an odd size'}; convert it")
-    planes = max(len(file.pages), math.prod(file.series[0].shape) // math.prod(shape))
-    if planes > 1 or len(shape) > 3 or (len(shape) == 3 and page.planarconfig != 1):
-        got = planes if planes > 1 else shape[0]
-        raise ValueError(f"expected one image in {path}, got {got} planes; save one of them alone")
+    apart = len(shape) > 3 or (len(shape) == 3 and page.planarconfig != 1)
+    count = shape[0] if apart else max(len(file.pages), math.prod(series.shape) // math.prod(shape))
+    if math.prod(shape) * (1 if apart else count) > LARGEST:
+        many = "" if count == 1 or apart else f"{count:,} times "
+        raise ValueError(
+            f"expected an image of at most {LARGEST:,} samples, got {many}{size} in {path}; crop or bin it"
+        )
     held = file.filehandle.size
     ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    if series.dataoffset is not None:
+        ends.append(series.dataoffset + math.prod(series.shape) * dtype.itemsize)
     short = page.compression == 1 and sum(page.databytecounts) < math.prod(shape) * dtype.itemsize
-    if len(ends) != len(page.dataoffsets) or not ends or short or min(page.databytecounts) < 1 or max(ends) > held:
+    if len(page.databytecounts) != len(page.dataoffsets) or not ends or short or min(page.databytecounts) < 1:
+        ends = [held + 1]
+    if max(ends) > held:
         raise ValueError(
             f"expected {size} pixels of {dtype} in {path}, got a file of {held:,} bytes that ends before them; "
             "it is truncated: copy it again"
         )
+    return count
 
 
 def _read_other(path: Path) -> np.ndarray:
-    with _explained(path), Image.open(path) as image:
+    with explained(path), Image.open(path) as image:
         if math.prod(image.size) > LARGEST:
             raise ValueError(f"expected an image of at most {LARGEST:,} samples, got {image.size} in {path}; crop it")
         return np.asarray(image.convert("RGB") if image.mode in ("P", "RGBA", "CMYK", "YCbCr", "LA") else image)
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn what goes wrong in a reader of images into one line that names the file."""
     log = logging.getLogger("tifffile")  # it tells of every oddity of a header, in lines of its own
     level = log.level

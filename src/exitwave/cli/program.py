@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from exitwave.cli.design import design
 from exitwave.cli.fit import fit
 from exitwave.cli.generate import generate
 from exitwave.cli.info import info, recipes
@@ -78,7 +79,7 @@ def _global(
     """Take the options that stand before the command; `_Program` reads them."""
 
 
-for _command in (render, generate, fit, show, info, recipes):
+for _command in (render, generate, fit, design, show, info, recipes):
     app.command()(_command)
 
 

@@ -1,44 +1,64 @@
-"""Fitting: the parameters of a scene from an image."""
+"""Fitting: the parameters of scenes from images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from exitwave.fit.conclusion import conclusion
 from exitwave.fit.coordinates import Coordinates, coordinates
+from exitwave.fit.detect import detect
+from exitwave.fit.linear import affordable
+from exitwave.fit.problem import Problem, weights_of
 from exitwave.fit.result import FitResult
-from exitwave.fit.solvers import Solution, first_order, levenberg_marquardt, message_of
+from exitwave.fit.solvers import Solution, solve
+from exitwave.fit.stage import Stage
+from exitwave.fit.targets import accepted
+from exitwave.fit.unknown import Unknown, unknowns
+from exitwave.fit.watch import Checkpoint, State, Step, Watcher, fingerprint
 from exitwave.render import render
-from exitwave.scene import Scene, Sensor
+from exitwave.scene import Scene
 
-_FEW = 64
-"""Up to this many free numbers, a Jacobian by forward mode is cheaper than many gradient steps."""
-
-_METHODS = ("auto", "lm", "lbfgs", "adam")
+Images = Tensor | np.ndarray
+# How often the noise is taken anew from the fitted image: it changes less every time.
+_ROUGH, _WEIGHINGS = 1e-2, 3
 
 
 def fit(
-    scene: Scene,
-    target: Tensor | np.ndarray,
-    free: Sequence[str] | Mapping[str, tuple[float, float]],
-    method: str = "auto",
-    steps: int = 100,
-    tolerance: float = 1e-6,
+    scene: Scene | Sequence[Scene],
+    target: Images | Sequence[Images],
+    free: Sequence[str | Unknown],
+    stages: Sequence[Stage] = (Stage(),),
+    *,
+    init: str = "scene",
+    mask: Images | Sequence[Images | None] | None = None,
+    watch: Sequence[Watcher] = (),
+    checkpoint: str | Path | None = None,
 ) -> FitResult:
     """Return the scene whose image is closest to `target`, with loss history and standard errors.
 
-    Minimises sum (render - target)^2 / variance over the parameters at the dotted paths in `free`, starting from their
-    values in `scene`, in double precision. The variance is the sensor's own at the starting image, and for
-    Levenberg-Marquardt once more at the fitted one. A mapping path -> (low, high) narrows declared ranges. `method`:
-    "lm" (Levenberg-Marquardt, few numbers), "lbfgs" or "adam" (many); "auto" takes "lm" up to 64 numbers. `steps` and
-    the relative `tolerance` of the loss end it.
+    Minimises half the sum of (render - target)^2 / variance over the unknowns in `free` (dotted paths, or `Unknown`
+    with a range, a prior, or tied), in double precision, stage after stage. They start from their values in `scene`;
+    with `init="detect"`, its particles are first replaced by those that `detect` finds in the (first) image. The
+    variance is the sensor's own at the expected image (Poisson and read noise of a camera), taken anew until it is that
+    of the fitted one. Pixels that are NaN, saturated or set in `mask` do not count; the result's notes say how many.
 
-    The covariance is (J^T W J)^-1, times the reduced chi-square where that exceeds 1 (the model then misses something)
-    or the sensor has no noise model.
+    Several scenes with an image each share the unknowns: focal planes, wavelengths, polarisers. What a free number of
+    one scene has more than that of the first, it keeps (the steps of a focus series); "1.microscope.sensor.offset" is a
+    number of scene 1 alone.
+
+    `watch` is called after every step (`Movie` draws them). With `checkpoint`, the state is kept in that file, and a
+    fit of the same scene, image and stages goes on from it.
+
+    The covariance is (J^T W J)^-1; times the reduced chi-square where the sensor has no noise model; and where the
+    residual is correlated, because the model misses something, that of least squares in noise of the residual's own
+    spectrum. Notes tell which combinations of numbers the images do not show; `design` tells it beforehand.
 
     >>> import exitwave as ew
     >>> bead = ew.Particles(ew.Sphere(), center=[[0, 0, 0]], size=[[1.0]], index=[1.40])
@@ -48,113 +68,179 @@ def fit(
     >>> round(float(result.values["specimen.parts.0.size"]), 4)
     1.0
     """
-    if method not in _METHODS:
-        raise ValueError(f"method must be one of {', '.join(_METHODS)}, got '{method}'")
-    if steps < 1 or not 0 <= tolerance < 1:
-        raise ValueError(f"steps must be at least 1 and tolerance in [0, 1), got {steps} and {tolerance}")
-    scene = scene.to(torch.float64)
-    sensor: Sensor = scene.microscope.sensor
-    image = render(scene).detach()
-    data = _target(target, image)
-    free_paths = coordinates(scene, free)
-    chosen = method if method != "auto" else ("lm" if free_paths.count <= _FEW else "lbfgs")
-    variance = sensor.variance(image).detach()
-    solution = _solve(free_paths, data, variance, chosen, steps, tolerance)
-    fitted = _scene(free_paths, solution.vector)
-    weight = sensor.variance(render(fitted)).detach()
-    if chosen == "lm" and not torch.allclose(weight, variance, rtol=1e-3):
-        # The noise depends on the image: weigh by the fitted one.
-        better = coordinates(fitted, free)
-        again = _solve(better, data, weight, chosen, steps, tolerance)
-        history = solution.history + again.history[1:]
-        solution = replace(again, history=history, message=message_of(history, again.converged))
-        free_paths = better
-    return _result(free_paths, solution, data, sensor)
-
-
-def _scene(free_paths: Coordinates, vector: Tensor) -> Scene:
-    placed = free_paths.place(free_paths.split(vector.detach()))
-    assert isinstance(placed, Scene)
-    return placed
-
-
-def _solve(
-    free_paths: Coordinates, data: Tensor, variance: Tensor, method: str, steps: int, tolerance: float
-) -> Solution:
-    weight = 1 / torch.sqrt(variance)
-
-    def residual(pieces: list[Tensor]) -> Tensor:
-        placed = free_paths.place(pieces)
-        assert isinstance(placed, Scene)
-        return ((render(placed) - data) * weight).flatten()
-
-    start = free_paths.vector()
-    if method == "lm":
-        return levenberg_marquardt(residual, free_paths.split, start, steps, tolerance)
-    return first_order(residual, free_paths.split, start, steps, tolerance, method)
-
-
-def _target(target: Tensor | np.ndarray, image: Tensor) -> Tensor:
-    array = torch.as_tensor(target)
-    if array.is_complex() or tuple(array.shape) != tuple(image.shape):
-        raise ValueError(
-            f"the target must be a real image of the scene's shape {tuple(image.shape)}, got {tuple(array.shape)} "
-            f"{array.dtype}; crop it or set grid.shape"
-        )
-    data = array.to(torch.float64)
-    if not bool(torch.isfinite(data).all()):
-        bad = int((~torch.isfinite(data)).sum())
-        raise ValueError(f"the target must be finite, got {bad} pixels with NaN or infinity; crop or fill them")
-    if float(data.std()) == 0:
-        raise ValueError(f"the target must show something, got the constant {float(data.flatten()[0]):g} everywhere")
-    return data
-
-
-def _result(free_paths: Coordinates, solution: Solution, data: Tensor, sensor: Sensor) -> FitResult:
-    fitted = _scene(free_paths, solution.vector)
-    with torch.no_grad():
-        image = render(fitted)
-        deviation = (image - data) ** 2 / sensor.variance(image)
-    freedom = max(data.numel() - free_paths.count, 1)
-    chi2 = float(deviation.sum()) / freedom
-    values = {path: value.detach() for path, value in free_paths.values(free_paths.split(solution.vector)).items()}
-    covariance, stderr, message = torch.empty(0, 0, dtype=torch.float64), {}, solution.message
-    if solution.jacobian is not None:
-        names = free_paths.names()
-        covariance, blind = _covariance(solution.jacobian, free_paths.slopes(solution.vector))
-        covariance = covariance * (max(chi2, 1.0) if sensor.noisy else chi2)
-        if blind:
-            message += "; the image does not depend on " + ", ".join(names[number] for number in blind[:4])
-        spread = torch.sqrt(covariance.diagonal())
-        for block in free_paths.blocks:
-            stderr[block.path] = spread[block.start : block.start + block.count].reshape(block.shape)
-    return FitResult(
-        fitted,
-        values,
-        stderr,
-        covariance,
-        free_paths.names(),
-        solution.history,
-        image,
-        data,
-        chi2,
-        solution.converged,
-        message,
+    scenes = tuple(s.to(torch.float64) for s in ((scene,) if isinstance(scene, Scene) else tuple(scene)))
+    if init not in ("scene", "detect"):
+        raise ValueError(f'init must be "scene" or "detect", got {init!r}')
+    if not stages:
+        raise ValueError("a fit needs at least one stage, got none; leave stages out for one of all unknowns")
+    targets: Any = (target,) if isinstance(scene, Scene) else tuple(target)
+    masks: Any = (mask,) if isinstance(scene, Scene) or mask is None else tuple(mask)
+    data, hidden, notes = accepted(scenes, targets, masks)
+    if init == "detect":
+        specimen = detect(scenes[0], torch.where(hidden[0], torch.nan, data[0])).specimen
+        scenes = tuple(Scene(specimen, one.microscope, one.grid) for one in scenes)
+    found = coordinates(scenes, unknowns(free))
+    found.check_starts()
+    for stage in stages:
+        found.only(stage.free or [block.name for block in found.blocks])  # names that a stage misspells, now
+    course = _Course(found, tuple(stages), data, hidden, tuple(watch), checkpoint)
+    solution = course.run()
+    return conclusion(
+        course.problem(course.now, course.stages[-1]), solution, course.history, [*notes, *course.notes], course.hidden
     )
 
 
-def _covariance(slope: Tensor, outward: Tensor) -> tuple[Tensor, list[int]]:
-    """Return (J^T J)^-1 in physical units, infinite where the data say nothing, and the numbers of such columns."""
-    length = torch.linalg.vector_norm(slope, dim=0)
-    blind = [number for number, size in enumerate(length.tolist()) if size <= 1e-12 * float(length.max())]
-    unit = slope / length.clamp(min=1e-300)
-    # Columns of unit length make the condition number that of the correlations, whatever the units.
-    eigenvalues, vectors = torch.linalg.eigh(unit.T @ unit)
-    known = eigenvalues > 1e-13 * eigenvalues.max()
-    inverse = vectors[:, known] @ torch.diag(1 / eigenvalues[known]) @ vectors[:, known].T
-    unknown = (vectors[:, ~known] ** 2).sum(-1) > 1e-6
-    scale = outward.abs() / length.clamp(min=1e-300)
-    covariance = inverse * scale[:, None] * scale[None]
-    for number in torch.nonzero(unknown)[:, 0].tolist():
-        covariance[number, number] = torch.inf
-    return covariance, blind
+class _Course:
+    """A fit on its way through its stages."""
+
+    def __init__(
+        self,
+        start: Coordinates,
+        stages: tuple[Stage, ...],
+        data: tuple[Tensor, ...],
+        hidden: tuple[Tensor, ...],
+        watch: tuple[Watcher, ...],
+        checkpoint: str | Path | None,
+    ) -> None:
+        self.now, self.stages, self.data, self.hidden, self.watch = start, stages, data, hidden, watch
+        self.history: list[float] = []
+        self.notes: list[str] = []
+        self.file = None if checkpoint is None else Checkpoint(checkpoint, fingerprint(start, stages, data))
+        held = None if self.file is None else self.file.read()
+        self.first, self.damping, self.done = 0, 0.1, 0
+        if held is not None:
+            self.first, self.damping, self.done, self.history = held.stage, held.damping, held.done, held.history
+            values = {name: torch.tensor(value, dtype=torch.float64) for name, value in held.values.items()}
+            self.now = start.moved(start.with_values(values))
+
+    def run(self) -> Solution:
+        """Go through the stages; return the last one's solution."""
+        solution = None
+        for number in range(self.first, len(self.stages)):
+            solution = self._stage(number, self.stages[number])
+            self.damping, self.done = 0.1, 0
+        assert solution is not None  # there is a stage, and the last is never behind a checkpoint
+        self._tell(len(self.stages) - 1, self.now.scenes, self.history[-1], last=True)
+        return solution
+
+    def problem(self, scenes: Coordinates, stage: Stage) -> Problem:
+        """Return the problem of a stage, with the noise of the scenes as they are."""
+        with torch.no_grad():
+            images = tuple(render(scene) for scene in scenes.scenes)
+        return Problem(scenes, self.data, weights_of(scenes.scenes, images, self.hidden), stage.blur, stage.loss)
+
+    def _stage(self, number: int, stage: Stage) -> Solution:
+        starts = self._starts(stage) if self.done == 0 else [self.now.scenes]
+        ended: list[tuple[float, tuple[Scene, ...], Solution]] = []
+        for scenes in starts:
+            try:
+                ended.append(self._from(number, stage, scenes, quiet=len(starts) > 1))
+            except ValueError:
+                # A scattered start may lie outside the model; the first is the user's own.
+                if not ended:
+                    raise
+        _, scenes, solution = min(ended, key=lambda end: end[0])
+        if len(starts) > 1:
+            self.history += solution.history
+            self._tell(number, scenes, solution.history[-1])
+        self.now = self.now.moved(scenes)
+        self.notes += solution.notes
+        return solution
+
+    def _starts(self, stage: Stage) -> list[tuple[Scene, ...]]:
+        """Return the scenes that a stage starts from: as they are, and scattered by the unknowns' scales."""
+        names = stage.free or [block.name for block in self.now.blocks]
+        free = self.now.only(names)
+        if stage.starts > 1 and all(block.unknown.scale is None for block in free.blocks):
+            raise ValueError(
+                f"a stage of {stage.starts} starts needs unknowns with a scale to scatter them by, got none; write "
+                "Unknown(path, scale=...)"
+            )
+        generator = torch.Generator().manual_seed(stage.seed)
+        values = free.values(free.split(free.vector()))
+        starts = [self.now.scenes]
+        # Strata of the normal distribution: few starts along one unknown cover it evenly.
+        others = stage.starts - 1
+        for path in range(others):
+            moved = {}
+            for block in free.blocks:
+                if block.unknown.scale is not None:
+                    strata = torch.randperm(others, generator=generator)[path] if block.count == 1 else None
+                    moved[block.name] = _scattered(values[block.name], block, strata, others, generator)
+            starts.append(free.with_values(moved))
+        return starts
+
+    def _from(
+        self, number: int, stage: Stage, scenes: tuple[Scene, ...], quiet: bool
+    ) -> tuple[float, tuple[Scene, ...], Solution]:
+        """Return the loss where a stage ends from some scenes, its scenes there, and how it went."""
+        names = stage.free or [block.name for block in self.now.blocks]
+        free = self.now.moved(scenes).only(names)
+        method, before = stage.method, self.done
+        history: list[float] = []
+        solution = None
+        problem = self.problem(free, stage)
+        if method == "auto":
+            method = "lm" if affordable(problem) else "lbfgs"
+        tolerances = [stage.tolerance]
+        last = number == len(self.stages) - 1
+        if last and stage.loss == "gaussian" and method == "lm" and self._noise_varies(problem):
+            # Roughly at first: the noise of an image that is still wrong is not worth a precise fit.
+            tolerances = [max(_ROUGH, stage.tolerance), *[stage.tolerance] * _WEIGHINGS]
+        for turn, tolerance in enumerate(tolerances):
+            if turn:
+                problem = self.problem(free, stage)
+
+            def report(vector: Tensor, loss: float, damping: float, problem: Problem = problem) -> None:
+                if not quiet:
+                    self._report(number, problem, vector, loss, damping)
+
+            left = max(1, stage.steps - before - max(len(history) - 1, 0))
+            solution = solve(problem, free.vector(), method, left, tolerance, report, self.damping)
+            history += solution.history if not history else solution.history[1:]
+            free = free.moved(problem.coordinates.place(free.split(solution.vector)))
+            self.damping = 0.1
+            if len(history) > stage.steps:
+                break
+            if tolerance == stage.tolerance and _same(problem.weights, self.problem(free, stage).weights):
+                break
+        assert solution is not None
+        return solution.history[-1], free.scenes, replace(solution, history=history)
+
+    def _noise_varies(self, problem: Problem) -> bool:
+        """Return whether the sensors' noise depends on the image."""
+        twice = tuple(2 * image for image in self.data)
+        return not _same(
+            *(weights_of(problem.coordinates.scenes, images, self.hidden) for images in (self.data, twice))
+        )
+
+    def _report(self, number: int, problem: Problem, vector: Tensor, loss: float, damping: float) -> None:
+        self.history.append(loss)
+        with torch.no_grad():
+            scenes = problem.coordinates.place(problem.split(vector))
+        self._tell(number, scenes, loss)
+        if self.file is not None:
+            now = self.now.moved(scenes)
+            values = {name: value.tolist() for name, value in now.values(now.split(now.vector())).items()}
+            self.done += 1
+            self.file.write(State(number, values, damping, self.done, self.history))
+
+    def _tell(self, number: int, scenes: tuple[Scene, ...], loss: float, last: bool = False) -> None:
+        for watcher in self.watch:
+            watcher(Step(number, len(self.history) - 1, loss, scenes, self.data, last))
+
+
+def _scattered(value: Tensor, block: Any, stratum: Tensor | None, strata: int, generator: torch.Generator) -> Tensor:
+    """Return numbers about a value by the unknown's scale, inside its range."""
+    uniform = torch.rand(value.shape, generator=generator, dtype=torch.float64)
+    if stratum is not None:
+        uniform = (stratum + uniform) / strata
+    moved = value + block.unknown.scale * torch.special.ndtri(uniform.clamp(1e-3, 1 - 1e-3))
+    # A start must lie inside: what is scattered across a bound goes half way to it.
+    low, high = (torch.full_like(value, bound) for bound in (block.low, block.high))
+    moved = torch.where(moved <= low, (value + low) / 2, moved)
+    return torch.where(moved >= high, (value + high) / 2, moved)
+
+
+def _same(some: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
+    return all(torch.allclose(one, other, rtol=5e-3) for one, other in zip(some, others, strict=True))

@@ -1,182 +1,235 @@
-"""Solvers: a residual and a start go in, a vector and its loss history come out."""
+"""Solvers: a problem and a start go in, a vector and its loss history come out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-Residual = Callable[[list[Tensor]], Tensor]
-"""The weighted residual (M,) as a function of the pieces of the vector, one per free path."""
+from exitwave.fit.linear import Linear, dense, locality, small_steps, sparse
+from exitwave.fit.problem import Problem
 
-Split = Callable[[Tensor], list[Tensor]]
-"""The pieces of a vector (P,)."""
+Report = Callable[[Tensor, float, float], None]
+"""Told the vector, the mean loss and the damping after every step."""
 
 
 @dataclass(frozen=True)
 class Solution:
-    """Where a solver stopped: the vector, the loss at every step, the Jacobian (M, P) there if it has one."""
+    """Where a solver stopped: the vector, the mean loss at every step, and what it met on its way, as clauses."""
 
     vector: Tensor
     history: list[float]
-    jacobian: Tensor | None
     converged: bool
-    message: str
+    notes: list[str] = field(default_factory=list)
 
 
-def jacobian(residual: Residual, pieces: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the residual (M,) and its derivatives (M, P) by forward-mode differentiation, one pass per parameter.
+@dataclass(frozen=True)
+class Costs:
+    """A loss, what it is about every group of numbers (G,), and why it is infinite if it is."""
 
-    Only the piece that moves carries a tangent, so that a pass derives no more than depends on it: a background costs
-    one rendering, an aberration derives no chords.
+    total: float
+    groups: np.ndarray
+    why: str = ""
+
+
+def solve(
+    problem: Problem, vector: Tensor, method: str, steps: int, tolerance: float, report: Report, damping: float = 0.1
+) -> Solution:
+    """Return where a method, "lm", "lbfgs" or "adam", takes a vector."""
+    if method != "lm":
+        return first_order(problem, vector, steps, tolerance, method, report)
+    near = locality(problem)
+
+    small = None if near is None else small_steps(problem, vector)
+
+    def linearise(vector: Tensor) -> Linear:
+        if near is None or small is None:
+            return dense(problem, vector)
+        return sparse(problem, vector, near, small)
+
+    places = None if near is None else near.pixels([tuple(data.shape) for data in problem.data])
+
+    def costs(vector: Tensor) -> Costs:
+        total, parts, why = problem.cost(vector)
+        if places is None or why:
+            return Costs(total, np.array([total]), why)
+        # The last group is what all particles share.
+        own = [float(parts[where].sum()) for where in places]
+        return Costs(total, np.array([*own, total]))
+
+    groups = np.zeros(len(vector), dtype=np.int64) if near is None else near.members(len(vector))
+    limits = Limits(steps, tolerance, problem.rounding)
+    return levenberg_marquardt(
+        linearise, costs, problem.offender, vector, groups, problem.count, limits, report, damping
+    )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a solver stops: after `steps`, at a relative fall of the loss below `tolerance`, or below `floor`."""
+
+    steps: int
+    tolerance: float
+    floor: float = 0.0
+
+
+def levenberg_marquardt(
+    linearise: Callable[[Tensor], Linear],
+    costs: Callable[[Tensor], Costs],
+    offender: Callable[[Tensor, Tensor], str],
+    vector: Tensor,
+    groups: np.ndarray,
+    count: int,
+    limits: Limits,
+    report: Report,
+    start_damping: float = 0.1,
+) -> Solution:
+    """Minimise a loss by damped Gauss-Newton steps (Marquardt, SIAM J. Appl. Math. 11, 431, 1963).
+
+    Every group of numbers (`groups`, (P,)) has a damping of its own that follows the gain ratio (Nielsen,
+    IMM-REP-1999-05) of the loss about it: of a thousand particles, one in trouble does not hold up the others. A step
+    that leaves the model or raises a group's loss is taken back and shortened; what led out of the model is noted.
+    `count` is what the history divides the loss by.
     """
-    columns = []
-    value = None
-    for moving, piece in enumerate(pieces):
-        for number in range(len(piece)):
-            tangent = torch.zeros_like(piece)
-            tangent[number] = 1.0
-            with forward_ad.dual_level(), torch.no_grad():
-                dual = [forward_ad.make_dual(piece, tangent) if n == moving else p for n, p in enumerate(pieces)]
-                primal, slope = forward_ad.unpack_dual(residual(dual))
-                value = primal.clone()
-                columns.append(torch.zeros_like(primal) if slope is None else slope.clone())
-    assert value is not None  # coordinates are never empty
-    return value, torch.stack(columns, -1)
-
-
-def levenberg_marquardt(residual: Residual, split: Split, vector: Tensor, steps: int, tolerance: float) -> Solution:
-    """Minimise half the squared residual by damped Gauss-Newton steps (Marquardt, SIAM J. Appl. Math. 11, 431, 1963).
-
-    The damping follows the gain ratio (Nielsen, IMM-REP-1999-05). A step that gives NaN or a larger loss is taken
-    back. Ends when no step can lower the loss by more than `tolerance` of it.
-    """
-    value, slope = jacobian(residual, split(vector))
-    loss = float(value @ value) / 2
-    if not math.isfinite(loss):
-        raise ValueError(
-            "the fit must start from a finite image, got NaN or infinity; move the start inside its ranges"
-        )
-    history = [loss / len(value)]
-    damping, growth = 0.1, 2.0
-    stalled = False
-    for _ in range(steps):
-        normal, gradient = slope.T @ slope, slope.T @ value
-        scale = normal.diagonal().clamp(min=1e-12 * float(normal.diagonal().max().clamp(min=1e-300)))
-        accepted, trial, new_loss = False, vector, loss
-        while damping < 1e12:
-            step = -torch.linalg.solve(normal + damping * torch.diag(scale), gradient)
-            predicted = float(-(gradient @ step) - 0.5 * step @ normal @ step)
+    now = costs(vector)
+    if not math.isfinite(now.total):
+        raise ValueError(f"{_NOT_FINITE}; {now.why}")
+    history, notes = [now.total / count], []
+    damping, growth = np.full(len(now.groups), start_damping), np.full(len(now.groups), 2.0)
+    stalled = now.total <= limits.floor
+    report(vector, history[0], start_damping)
+    while not stalled and len(history) <= limits.steps:
+        linear = linearise(vector)
+        accepted, trial, new = False, vector, now
+        while damping.min() < 1e12:
+            step, gains = linear.step(damping[groups])
+            predicted = np.bincount(groups, weights=gains, minlength=len(damping))
             trial = vector + step
-            with torch.no_grad():
-                new = residual(split(trial))
-            new_loss = float(new @ new) / 2
-            # A comparison with NaN is false: such a step is refused too.
-            if new_loss <= loss and predicted > 0:
-                accepted = True
-                gain = (loss - new_loss) / predicted
-                damping *= max(1 / 3, 1 - (2 * gain - 1) ** 3)
-                growth = 2.0
+            new = costs(trial)
+            if new.why and len(notes) < 5:
+                notes.append(f"step {len(history)} was shortened: {offender(vector, step)}")
+            worse = np.ones(len(damping), dtype=bool) if new.why else new.groups > now.groups
+            if worse.any() and not worse[:-1].all():
+                # The particles that got worse stay where they were.
+                trial = torch.where(torch.from_numpy(worse[groups]), vector, trial)
+                new = costs(trial)
+            accepted = new.total <= now.total and predicted.sum() > 0
+            if accepted:
+                gain = (now.groups - new.groups) / np.maximum(predicted, 1e-300)
+                better = np.maximum(1 / 3, 1 - (2 * np.clip(gain, 0, 1.5) - 1) ** 3)
+                damping, growth = np.where(worse, damping * growth, damping * better), np.where(worse, 2 * growth, 2.0)
                 break
-            if predicted <= tolerance * loss:
+            if predicted.sum() <= limits.tolerance * now.total and not new.why:
                 break
-            damping *= growth
-            growth *= 2.0
+            damping, growth = damping * growth, growth * 2.0
         if not accepted:
             stalled = True
             break
-        small = loss - new_loss <= tolerance * loss
-        vector, loss = trial, new_loss
-        value, slope = jacobian(residual, split(vector))
-        history.append(loss / len(value))
-        if small:
-            stalled = True
-            break
-    return Solution(vector, history, slope, stalled, message_of(history, stalled))
+        stalled = now.total - new.total <= limits.tolerance * now.total or new.total <= limits.floor
+        vector, now = trial, new
+        history.append(now.total / count)
+        report(vector, history[-1], float(np.median(damping)))
+    return Solution(vector, history, stalled, notes)
 
 
 def first_order(
-    residual: Residual, split: Split, vector: Tensor, steps: int, tolerance: float, method: str
+    problem: Problem, vector: Tensor, steps: int, tolerance: float, method: str, report: Report
 ) -> Solution:
-    """Minimise half the mean squared residual by Adam or L-BFGS, for more parameters than a Jacobian should have.
+    """Minimise a loss by Adam or L-BFGS, for more parameters than a Jacobian should have.
 
-    The pieces are scaled to equal curvature, so that an index and a position take comparable steps. Adam's rate falls
-    to zero along a cosine.
+    The pieces are scaled to equal curvature, so that an index and a position take comparable steps; an unknown's own
+    `scale` comes first. Adam's rate falls to zero along a cosine. Where the loss is not finite, the best point so far
+    is gone back to and steps are halved.
     """
-    scale, loss = _scales(residual, split, vector)
-    moved = torch.zeros_like(vector, requires_grad=True)
+    scale, loss = _scales(problem, vector)
+    rate = 0.05 * math.sqrt(2 * loss)
     best, best_loss = vector.clone(), math.inf
     history: list[float] = []
-    if method == "lbfgs":
-        optimiser: torch.optim.Optimizer = torch.optim.LBFGS(
-            [moved], max_iter=1, history_size=20, line_search_fn="strong_wolfe"
-        )
-    else:
-        # The start is about sqrt(2 loss) units of curvature away.
-        optimiser = torch.optim.Adam([moved], lr=0.05 * math.sqrt(2 * loss))
+    notes: list[str] = []
+    converged = False
+    shrink = 1.0
+    moved, optimiser = _started(method, vector, rate)
+    start = vector
 
-    def closure() -> Tensor:
+    def closure() -> Any:
         optimiser.zero_grad()
-        value = residual(split(vector + scale * moved))
-        mean = (value @ value) / (2 * len(value))
+        mean = problem.half_squares(problem.residual(problem.split(start + scale * moved))) / problem.count
         mean.backward()
         return mean
 
-    converged = False
     for step in range(steps):
         if method == "adam":
-            optimiser.param_groups[0]["lr"] = 0.05 * math.sqrt(2 * loss) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        point = vector + scale * moved.detach()
-        now = torch.as_tensor(optimiser.step(closure)).item()
+            cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+            optimiser.param_groups[0]["lr"] = shrink * rate * cosine
+        point = start + scale * moved.detach()
+        try:
+            now, why = torch.as_tensor(optimiser.step(closure)).item(), "the image has NaN or infinite pixels"
+        except ValueError as error:
+            now, why = math.nan, str(error)
         if not math.isfinite(now):
-            return Solution(best, history, None, False, f"stopped at step {len(history)}: the loss is not finite")
+            if not math.isfinite(best_loss) or shrink < 1e-3:
+                raise ValueError(f"{_NOT_FINITE}; {why}")
+            away = (point if not math.isfinite(problem.cost(point)[0]) else start + scale * moved.detach()) - best
+            notes.append(f"step {len(history)} was taken back: {problem.offender(best, torch.nan_to_num(away))}")
+            shrink /= 2
+            start = best
+            moved, optimiser = _started(method, start, shrink * rate)
+            continue
         history.append(now)
         if now < best_loss:
             best, best_loss = point, now
+        report(best, best_loss, 0.0)
         # L-BFGS descends; Adam wanders, and its falling rate ends it.
         if method == "lbfgs" and len(history) > 3 and history[-4] - min(history[-3:]) <= tolerance * history[-4]:
             converged = True
             break
-    with torch.no_grad():
-        point = vector + scale * moved
-        value = residual(split(point))
-    final = float(value @ value) / (2 * len(value))
+    point = start + scale * moved.detach()
+    final = problem.cost(point)[0] / problem.count
     if final <= best_loss:
-        best = point.detach()
-    history.append(final)
-    converged = converged or (method == "adam" and history[-2] - final <= max(tolerance, 1e-3) * history[-2])
-    message = (
-        f"converged after {len(history) - 1} steps" if converged else f"stopped after {steps} steps: not converged"
+        best, best_loss = point, final
+    converged = converged or (
+        method == "adam" and bool(history) and history[-1] - best_loss <= max(tolerance, 1e-3) * history[-1]
     )
-    return Solution(best, history, None, converged, message)
+    history.append(best_loss)
+    return Solution(best, history, converged, notes)
 
 
-def message_of(history: list[float], converged: bool) -> str:
-    """Return in words how a fit with this loss history, whose first entry is the start, ended."""
-    steps = len(history) - 1
-    return f"converged after {steps} steps" if converged else f"stopped after {steps} steps: not converged"
+def _started(method: str, like: Tensor, rate: float) -> tuple[Tensor, torch.optim.Optimizer]:
+    """Return scaled coordinates at zero and an optimiser for them."""
+    moved = torch.zeros_like(like, requires_grad=True)
+    if method == "lbfgs":
+        return moved, torch.optim.LBFGS([moved], max_iter=1, history_size=20, line_search_fn="strong_wolfe")
+    # The start is about sqrt(2 loss) units of curvature away.
+    return moved, torch.optim.Adam([moved], lr=rate)
 
 
-def _scales(residual: Residual, split: Split, vector: Tensor) -> tuple[Tensor, float]:
+def _scales(problem: Problem, vector: Tensor) -> tuple[Tensor, float]:
     """Return per number the step that changes the residual by 1 RMS, one value a piece, and the loss at the start.
 
     The mean curvature of a piece is that along a random direction of signs (Hutchinson, Commun. Stat. 19, 433, 1990).
     """
-    pieces = split(vector)
+    pieces = problem.split(vector)
+    slopes = problem.coordinates.slopes(vector)
     generator = torch.Generator().manual_seed(0)
     scales, loss = [], 0.0
-    for moving, piece in enumerate(pieces):
+    for moving, (piece, block) in enumerate(zip(pieces, problem.coordinates.blocks, strict=True)):
         signs = torch.randint(0, 2, piece.shape, generator=generator).to(piece) * 2 - 1
         with forward_ad.dual_level(), torch.no_grad():
             dual = [forward_ad.make_dual(piece, signs) if n == moving else p for n, p in enumerate(pieces)]
-            value, slope = forward_ad.unpack_dual(residual(dual))
-            loss = float(value @ value) / (2 * len(value))
-            curvature = 0.0 if slope is None else float(slope @ slope) / (len(value) * len(piece))
-        scales.append(torch.full_like(piece, 1 / math.sqrt(curvature) if curvature > 0 else 1.0))
+            value, slope = forward_ad.unpack_dual(problem.residual(dual))
+            loss = float(problem.half_squares(value)) / problem.count
+            curvature = 0.0 if slope is None else float(slope @ slope) / (problem.count * len(piece))
+        if block.unknown.scale is not None:
+            own = slopes[block.start : block.start + block.count]
+            scales.append(block.unknown.scale / own.abs().clamp(min=1e-300))
+        else:
+            scales.append(torch.full_like(piece, 1 / math.sqrt(curvature) if curvature > 0 else 1.0))
     if not math.isfinite(loss):
         raise ValueError(_NOT_FINITE)
     return torch.cat(scales), loss

@@ -151,9 +151,8 @@ def _patches(
     row, column = row.long(), column.long()
     inside_y, inside_x = (row >= 0) & (row < height), (column >= 0) & (column < width)
     flat = row[:, :, None] * width + column[:, None, :]
-    if not bool(inside_y.all() & inside_x.all()):
-        flat = torch.where(inside_y[:, :, None] & inside_x[:, None, :], flat, height * width)
-    return chords, flat
+    # Always, as asking first whether any lies outside would wait for the device.
+    return chords, torch.where(inside_y[:, :, None] & inside_x[:, None, :], flat, height * width)
 
 
 def _split(slabs: Slabs, altitude: Tensor, entry: Tensor, length: Tensor, share: Tensor) -> Tensor:

@@ -142,6 +142,11 @@ class Camera(Value):
         shot = electrons * em_gain**2 * torch.where(em_gain > 1, 2.0, 1.0).to(image)
         return gain**2 * (shot + self.read_noise.to(image) ** 2) + 1 / 12
 
+    def saturated(self, image: Tensor) -> Tensor:
+        """Return which pixels show the largest count, of converter or full well: they may have had more light."""
+        full = self.offset.to(image) + self.gain.to(image) * self._full(image)
+        return image >= full.clamp(max=float(self.white)).floor()
+
     def _bright(self, image: Tensor) -> Tensor:
         """Return the electrons of a pixel in the middle at irradiance 1."""
         return (self.dose * self.quantum_efficiency).to(image)

@@ -38,6 +38,10 @@ class Ideal(Value):
         """Return the variance of every pixel: 1, for want of a noise model, so that fits weigh pixels evenly."""
         return torch.ones_like(image)
 
+    def saturated(self, image: Tensor) -> Tensor:
+        """Return which pixels are at the end of the detector's range: none."""
+        return torch.zeros_like(image, dtype=torch.bool)
+
 
 def mix(light: Light, response: Tensor | None) -> Tensor:
     """Return wavelengths (L, H, W) weighed into one image (H, W), or into channels (C, H, W) by a response (C, L)."""

@@ -46,3 +46,7 @@ class Interferometer(Value):
     def variance(self, image: Tensor) -> Tensor:
         """Return the variance (rad^2) of every pixel."""
         return torch.full_like(image, max(float(self.noise), 1e-6) ** 2)
+
+    def saturated(self, image: Tensor) -> Tensor:
+        """Return which pixels are at the end of the detector's range: none."""
+        return torch.zeros_like(image, dtype=torch.bool)
