@@ -123,7 +123,8 @@ def test_levenberg_marquardt_solves_rosenbrock_and_backs_off_from_nan() -> None:
     losses: list[float] = []
     solution = levenberg_marquardt(
         linearise, costs, lambda vector, step: "x", torch.tensor([-1.2, 1.0], dtype=torch.float64),
-        np.zeros(2, dtype=np.int64), 2, Limits(200, 1e-12), lambda vector, loss, damping: losses.append(loss),
+        np.zeros(2, dtype=np.int64), 2, Limits(200, 1e-12, np.full(2, np.inf)),
+        lambda vector, loss, damping: losses.append(loss),
     )  # fmt: skip
     assert solution.converged
     assert losses == solution.history

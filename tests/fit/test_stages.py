@@ -15,7 +15,7 @@ import exitwave as ew
 P = "specimen.parts.0."
 
 
-def beads(count: int = 4, sensor: ew.Value | None = None) -> ew.Scene:
+def beads(count: int = 4, sensor: ew.Camera | ew.Ideal | None = None) -> ew.Scene:
     """Return a row of beads, a little out of focus."""
     center = torch.zeros(count, 3, dtype=torch.float64)
     center[:, 2] = 3.0 * (torch.arange(count) - (count - 1) / 2)
@@ -245,7 +245,7 @@ def test_movie_has_a_frame_for_every_step(tmp_path: Path) -> None:
     )
     with Image.open(path) as movie:
         # Frames that look alike are one.
-        assert 4 <= movie.n_frames <= len(result.history) + 1
+        assert 4 <= getattr(movie, "n_frames", 0) <= len(result.history) + 1
     with pytest.raises(ValueError, match=r"written as \.gif or \.webp"):
         ew.Movie("fit.mp4")
 

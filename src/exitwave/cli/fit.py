@@ -118,7 +118,7 @@ def fit(
     printed(result, scenes[0])
     names = ", ".join(file.name for file in image)
     note = f"Fitted to {names}" + (f", {bin} x {bin} pixels averaged" if bin > 1 else "")
-    middle = series(result.scene, 2 * len(scenes) - 1, spacing)[-1]  # the first plane's scene, half the series on
+    middle = series(result.scene, len(scenes), spacing)[-1]  # from the first plane half the series on
     saved(result, middle, scenes[0], folder, note)
 
 

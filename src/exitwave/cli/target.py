@@ -16,6 +16,8 @@ from exitwave.model import get
 from exitwave.render import render
 from exitwave.scene import Scene
 
+_WHITES = [2**bits - 1 for bits in (8, 10, 12, 14, 16)]
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -57,9 +59,7 @@ def crop_of(text: str) -> tuple[int, int, int, int] | None:
 def prepared(source: Measured, how: Preparation) -> Target:
     """Return images cut, averaged and divided; `scaled` makes them the sensor's."""
     shape = source.planes[0].shape
-    # An integer at the end of its type says no more than "at least that".
-    masks = [plane == np.iinfo(plane.dtype).max if plane.dtype.kind in "ui" else None for plane in source.planes]
-    masks = [np.zeros(shape, dtype=bool) if mask is None else mask for mask in masks]
+    masks = [_white(plane) for plane in source.planes]
     if how.mask is not None:
         given = _alike(how.mask, shape, "the mask")
         masks = [mask | (np.nan_to_num(given, nan=1.0) != 0) for mask in masks]
@@ -75,6 +75,13 @@ def prepared(source: Measured, how: Preparation) -> Target:
     if how.normalise in ("mean", "median"):
         images = [image / _level(image, mask, how.normalise) for image, mask in zip(images, masks, strict=True)]
     return Target(tuple(images), tuple(masks))
+
+
+def _white(plane: np.ndarray) -> np.ndarray:
+    """Return which counts say no more than "at least that": those at the end of a converter's range."""
+    if plane.dtype.kind not in "ui" or int(plane.max()) not in _WHITES:
+        return np.zeros(plane.shape, dtype=bool)
+    return plane == plane.max()
 
 
 def scaled(target: Target, scene: Scene, normalise: str) -> Target:

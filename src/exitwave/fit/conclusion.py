@@ -15,9 +15,17 @@ from exitwave.fit.solvers import Solution
 from exitwave.fit.uncertainty import Information, coloured, information
 from exitwave.render import render
 
+# Standard deviations from a prior that a reader should know of.
+_FAR = 3.0
+
 
 def conclusion(
-    problem: Problem, solution: Solution, history: list[float], notes: list[str], masks: tuple[Tensor, ...]
+    problem: Problem,
+    starts: list[Tensor],
+    solution: Solution,
+    history: list[float],
+    notes: list[str],
+    masks: tuple[Tensor, ...],
 ) -> FitResult:
     """Return the result of a fit that ended in the scenes of `problem`, weighed by the noise of their images."""
     now = problem.coordinates
@@ -33,14 +41,20 @@ def conclusion(
     values = {name: value.detach() for name, value in now.values(now.split(now.vector())).items()}
     stderr: dict[str, Tensor] = {}
     known = None
+    bound = [b.name for b, start in zip(now.blocks, starts, strict=True) if b.at_bound(values[b.name], start)]
+    if bound:
+        notes = [*notes, f"at the end of its range: {', '.join(bound)}; widen the range, or fix it there"]
     if affordable(problem):
         known, more = _information(problem, residuals, chi2, all(sensor.noisy for sensor in sensors))
-        notes = [*notes, *statements(now, known), *more]
+        # The image does not depend on a number at its bound, which is the bound's doing.
+        notes = [*notes, *(known.weak if bound else statements(now, known)), *more]
         for block in now.blocks:
             stderr[block.name] = known.stderr[block.start : block.start + block.count].reshape(block.shape)
-    bound = [block.name for block in now.blocks if block.at_bound(values[block.name])]
-    if bound:
-        notes.append(f"at the end of its range: {', '.join(bound)}; widen the range, or fix it there")
+    for block in now.blocks:
+        if block.unknown.prior is not None:
+            away = block.unknown.prior.deviation(values[block.name]).abs()
+            if len(away.flatten()) and float(away.max()) > _FAR:
+                notes.append(f"{block.name} is {float(away.max()):.2g} standard deviations from its prior")
     steps = len(history) - 1
     message = f"converged after {steps} steps" if solution.converged else f"stopped after {steps} steps: not converged"
     return FitResult(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,11 +83,10 @@ class Block:
         kept = held.detach().double()
         return kept.index_copy(-1, torch.tensor(self.unknown.columns), value + more)
 
-    def at_bound(self, outer: Tensor) -> bool:
-        """Return whether any of the numbers has run to an end of the range, where the data no longer decide."""
-        span = self.high - self.low
-        near = 1e-4 * span if math.isfinite(span) else 1e-9
-        return bool(((outer - self.low < near) | (self.high - outer < near)).any())
+    def at_bound(self, outer: Tensor, start: Tensor) -> bool:
+        """Return whether any number has run to an end of its range: a thousand times nearer than where it started."""
+        low, high = (outer - self.low) < 1e-3 * (start - self.low), (self.high - outer) < 1e-3 * (self.high - start)
+        return bool((low | high).any())
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,13 @@ class Coordinates:
         """Raise an error where a number lies outside its range, or at a bound."""
         for block, start in zip(self.blocks, self.starts(), strict=True):
             block.check_inside(start)
+
+    def longest(self) -> np.ndarray:
+        """Return the longest step (P,) that a number should take at once: one where it is bounded, else any."""
+        bounded = [math.isfinite(block.low) or math.isfinite(block.high) for block in self.blocks]
+        return np.concatenate(
+            [np.full(b.count, 1.0 if known else np.inf) for b, known in zip(self.blocks, bounded, strict=True)]
+        )
 
     def slopes(self, vector: Tensor) -> Tensor:
         """Return the derivative of every physical number by its own coordinate, (P,)."""

@@ -116,12 +116,10 @@ def statements(found: Coordinates, known: Information) -> list[str]:
 
 
 def _looseness(found: Coordinates, known: Information) -> Tensor:
-    """Return the standard errors (P,) as shares of how far every number may go: to the nearest bound, or to zero."""
+    """Return the standard errors (P,) as shares of how far every number is from the nearest end of its range."""
     reach = []
     for block, start in zip(found.blocks, found.starts(), strict=True):
-        bounds = torch.minimum(start - block.low, block.high - start)
-        own = torch.where(start == 0, torch.inf, start.abs())
-        reach.append(torch.minimum(bounds, own).flatten())
+        reach.append(torch.minimum(start - block.low, block.high - start).flatten())
     return known.stderr / torch.cat(reach)
 
 

@@ -85,9 +85,9 @@ def fit(
         found.only(stage.free or [block.name for block in found.blocks])  # names that a stage misspells, now
     course = _Course(found, tuple(stages), data, hidden, tuple(watch), checkpoint)
     solution = course.run()
-    return conclusion(
-        course.problem(course.now, course.stages[-1]), solution, course.history, [*notes, *course.notes], course.hidden
-    )
+    told = [*notes, *course.notes]
+    problem = course.problem(course.now, course.stages[-1])
+    return conclusion(problem, found.starts(), solution, course.history, told, hidden)
 
 
 class _Course:

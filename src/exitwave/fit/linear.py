@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,23 +21,31 @@ from exitwave.render import render
 from exitwave.scene import Scene
 from exitwave.specimen import Particles
 
-FEW = 64
-"""Up to this many unknown numbers, one rendering for each of them is always affordable."""
+FEW = 128
+"""Up to this many unknown numbers, one rendering for each of them is affordable, and the Jacobian exact."""
 # A sparse Jacobian leaves out the far tail of every particle's light: it is taken only where it saves this factor.
 _SAVES = 3
 _MOST = 1024
+_HALVED = 0.5
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A loss at a point, its gradient (P,), and the Gauss-Newton matrix (P, P) there, dense or scipy-sparse."""
+    """A loss at a point, its gradient (P,), and the Gauss-Newton matrix (P, P) there, dense or scipy-sparse.
+
+    `made_at` is the loss where a matrix was made that is used again.
+    """
 
     cost: float
     gradient: np.ndarray
     normal: Any
+    made_at: float = math.nan
 
-    def step(self, damping: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Return the step (P,) under a damping (P,), and what every number of it takes off the linear model's loss."""
+    def step(self, damping: np.ndarray, longest: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """Return the step (P,) under a damping (P,), and what every number of it takes off the linear model's loss.
+
+        No number goes farther than the `longest` (P,) way: an exponential is not followed along its tangent.
+        """
         scale = self.normal.diagonal()
         scale = np.maximum(scale, 1e-12 * max(float(scale.max()), 1e-300))
         if scipy.sparse.issparse(self.normal):
@@ -45,6 +53,7 @@ class Linear:
             step = -scipy.sparse.linalg.spsolve(damped, self.gradient)
         else:
             step = -np.linalg.solve(self.normal + np.diag(damping * scale), self.gradient)
+        step = np.clip(step, -longest, longest)
         gains = -step * (self.gradient + 0.5 * (self.normal @ step))
         return torch.from_numpy(np.asarray(step, dtype=np.float64)), gains
 
@@ -126,7 +135,7 @@ def locality(problem: Problem) -> Locality | None:
     blocks = problem.coordinates.blocks
     owners = [_part_of(block, problem.coordinates.scenes) for block in blocks]
     named = [owner for owner in owners if owner is not None]
-    if not named or problem.blur:
+    if not named or problem.blur or problem.coordinates.count <= FEW:
         return None
     # The part with the most numbers; another's particles count among what is common to all.
     chosen = max(
@@ -198,18 +207,24 @@ def _groups(windows: tuple[tuple[tuple[slice, slice], ...], ...], count: int) ->
     return tuple(np.flatnonzero(group == number) for number in range(group.max() + 1))
 
 
-def sparse(problem: Problem, vector: Tensor, near: Locality, steps: Tensor) -> Linear:
-    """Return the linearisation with the exact gradient and the Gauss-Newton matrix of a sparse Jacobian."""
+def sparse(problem: Problem, vector: Tensor, near: Locality, steps: Tensor, before: Linear | None) -> Linear:
+    """Return the linearisation with the exact gradient and the Gauss-Newton matrix of a sparse Jacobian.
+
+    The matrix is that of the linearisation `before` while the loss has not halved since it was made: near the end it
+    hardly changes, and takes most of the time.
+    """
     with torch.enable_grad():
         moving = vector.detach().clone().requires_grad_()
         value = problem.residual(problem.split(moving))
         cost = problem.half_squares(value)
         (gradient,) = torch.autograd.grad(cost, moving)
+    if before is not None and cost.item() > _HALVED * before.made_at:
+        return replace(before, cost=cost.item(), gradient=gradient.numpy())
     slope = sparse_jacobian(problem, vector, near, steps)
     emphasis = problem.emphasis(value.detach())
     if emphasis is not None:
         slope = scipy.sparse.diags(emphasis.numpy()) @ slope
-    return Linear(cost.item(), gradient.numpy(), (slope.T @ slope).tocsc())
+    return Linear(cost.item(), gradient.numpy(), (slope.T @ slope).tocsc(), cost.item())
 
 
 def sparse_jacobian(problem: Problem, vector: Tensor, near: Locality, steps: Tensor) -> Any:

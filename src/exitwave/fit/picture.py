@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from exitwave.fit.result import FitResult
+
+# Numbers, lines and characters a line that the picture has room for.
+_NUMBERS, _LINES, _WIDTH = 14, 22, 62
 
 
 def draw(result: FitResult, path: Path) -> Path:
@@ -52,8 +56,20 @@ def draw(result: FitResult, path: Path) -> Path:
     axes[1, 1].semilogy(result.history, marker=".")
     axes[1, 1].set(title="loss", xlabel="step")
     axes[1, 2].axis("off")
-    short = result.summary().replace("specimen.parts.", "part ").replace("microscope.", "")
-    axes[1, 2].text(0, 1, short, family="monospace", fontsize=7, va="top", transform=axes[1, 2].transAxes)
+    text = axes[1, 2].text(
+        0, 1, _told(result), family="monospace", fontsize=7, va="top", transform=axes[1, 2].transAxes
+    )
+    text.set_in_layout(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": "exitwave"})
     return path
+
+
+def _told(result: FitResult) -> str:
+    """Return the summary as lines that fit into the picture."""
+    lines = result.summary().replace("specimen.parts.", "part ").replace("microscope.", "").splitlines()
+    numbers, rest = lines[: -1 - len(result.notes)], lines[-1 - len(result.notes) :]
+    if len(numbers) > _NUMBERS:
+        numbers = [*numbers[:_NUMBERS], f"and {len(numbers) - _NUMBERS:,} more"]
+    wrapped = [part for line in rest for part in textwrap.wrap(line, _WIDTH)]
+    return "\n".join([*numbers, *wrapped][:_LINES])

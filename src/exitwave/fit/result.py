@@ -28,10 +28,11 @@ class FitResult:
     """Fitted scenes and how well they are known.
 
     `history` holds the loss, half the mean squared residual in standard deviations of the noise, at every step of all
-    stages. `covariance` (P, P) is in the parameters' units, in the order of `names`; it is empty beyond 2,048 numbers,
-    and, with `stderr` (unknown -> standard error, shaped as its values), where no Jacobian is affordable. `condition`
-    is the ratio of the best to the worst known combination's error, about 1 where all numbers are known independently.
-    `images` are the fitted expectations, `masks` the pixels left out, `notes` what a reader of the numbers must know.
+    stages; it may rise where a stage begins or the noise is weighed anew. `covariance` (P, P) is in the parameters'
+    units, in the order of `names`; it is empty beyond 2,048 numbers, and, with `stderr` (unknown -> standard error,
+    shaped as its values), where no Jacobian is affordable. `condition` is the ratio of the best to the worst known
+    combination's error, about 1 where all numbers are known independently. `images` are the fitted expectations,
+    `masks` the pixels left out, `notes` what a reader of the numbers must know.
     """
 
     scenes: tuple[Scene, ...]

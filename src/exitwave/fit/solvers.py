@@ -48,10 +48,14 @@ def solve(
 
     small = None if near is None else small_steps(problem, vector)
 
+    before: Linear | None = None
+
     def linearise(vector: Tensor) -> Linear:
+        nonlocal before
         if near is None or small is None:
             return dense(problem, vector)
-        return sparse(problem, vector, near, small)
+        before = sparse(problem, vector, near, small, before)
+        return before
 
     places = None if near is None else near.pixels([tuple(data.shape) for data in problem.data])
 
@@ -64,7 +68,7 @@ def solve(
         return Costs(total, np.array([*own, total]))
 
     groups = np.zeros(len(vector), dtype=np.int64) if near is None else near.members(len(vector))
-    limits = Limits(steps, tolerance, problem.rounding)
+    limits = Limits(steps, tolerance, problem.coordinates.longest(), problem.rounding)
     return levenberg_marquardt(
         linearise, costs, problem.offender, vector, groups, problem.count, limits, report, damping
     )
@@ -72,10 +76,14 @@ def solve(
 
 @dataclass(frozen=True)
 class Limits:
-    """When a solver stops: after `steps`, at a relative fall of the loss below `tolerance`, or below `floor`."""
+    """When a solver stops: after `steps`, at a relative fall of the loss below `tolerance`, or below `floor`.
+
+    `longest` (P,) is how far each number may go in one step.
+    """
 
     steps: int
     tolerance: float
+    longest: np.ndarray
     floor: float = 0.0
 
 
@@ -108,7 +116,7 @@ def levenberg_marquardt(
         linear = linearise(vector)
         accepted, trial, new = False, vector, now
         while damping.min() < 1e12:
-            step, gains = linear.step(damping[groups])
+            step, gains = linear.step(damping[groups], limits.longest)
             predicted = np.bincount(groups, weights=gains, minlength=len(damping))
             trial = vector + step
             new = costs(trial)
