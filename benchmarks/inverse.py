@@ -200,7 +200,7 @@ def many() -> None:
     ]
     image = ew.render(truth, torch.Generator().manual_seed(1))
     clock, before = time.perf_counter(), time.process_time()
-    result = ew.fit(ew.substitute(truth, start), image, free, (ew.Stage(tolerance=1e-4),))
+    result = ew.fit(ew.substitute(truth, start), image, free, (ew.Stage(tolerance=1e-5),))
     spent, clock = time.process_time() - before, time.perf_counter() - clock
     scores = []
     for name in (PARTICLES + "center", PARTICLES + "size", PARTICLES + "index"):

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from exitwave.fit.design import statements
-from exitwave.fit.linear import affordable, jacobian, locality, small_steps, sparse_jacobian
+from exitwave.fit.linear import affordable, jacobian, locality
 from exitwave.fit.problem import Problem
 from exitwave.fit.result import FitResult
+from exitwave.fit.slopes import Slopes
 from exitwave.fit.solvers import Solution
 from exitwave.fit.uncertainty import Information, coloured, information
 from exitwave.render import render
@@ -82,7 +83,7 @@ def _information(problem: Problem, residuals: list[Tensor], chi2: float, noisy: 
     outward, names = now.slopes(vector), now.names()
     near = locality(problem)
     if near is not None:
-        slope = sparse_jacobian(problem, vector, near, small_steps(problem, vector))
+        slope = Slopes(near).jacobian(problem, vector)
         factor = 1.0 if noisy else 1 / max(chi2, 1e-300)
         return information((slope.T @ slope) * factor, outward, names), []
     _, slope = jacobian(problem.residual, now.split(vector))

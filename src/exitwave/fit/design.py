@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from exitwave.fit.coordinates import Coordinates, coordinates
-from exitwave.fit.linear import FEW, affordable, jacobian, locality, small_steps, sparse_jacobian
+from exitwave.fit.linear import FEW, affordable, jacobian, locality
 from exitwave.fit.problem import Problem, weights_of
+from exitwave.fit.slopes import Slopes
 from exitwave.fit.uncertainty import Information, information
 from exitwave.fit.unknown import Unknown, unknowns
 from exitwave.model import get, paths, substitute
@@ -79,7 +80,7 @@ def _information(found: Coordinates) -> Information:
     if slope is not None:
         return information((slope.T @ slope).numpy(), found.slopes(vector), found.names())
     assert near is not None
-    sparse = sparse_jacobian(problem, vector, near, small_steps(problem, vector))
+    sparse = Slopes(near).jacobian(problem, vector)
     return information(sparse.T @ sparse, found.slopes(vector), found.names())
 
 

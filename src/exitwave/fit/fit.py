@@ -14,10 +14,11 @@ from torch import Tensor
 from exitwave.fit.conclusion import conclusion
 from exitwave.fit.coordinates import Coordinates, coordinates
 from exitwave.fit.detect import detect
-from exitwave.fit.linear import affordable
+from exitwave.fit.linear import affordable, locality
 from exitwave.fit.problem import Problem, weights_of
 from exitwave.fit.result import FitResult
-from exitwave.fit.solvers import Solution, solve
+from exitwave.fit.slopes import Slopes
+from exitwave.fit.solvers import Limits, Solution, solve
 from exitwave.fit.stage import Stage
 from exitwave.fit.targets import accepted
 from exitwave.fit.unknown import Unknown, unknowns
@@ -182,6 +183,8 @@ class _Course:
         problem = self.problem(free, stage)
         if method == "auto":
             method = "lm" if affordable(problem) else "lbfgs"
+        near = locality(problem)
+        slopes = None if near is None else Slopes(near)
         tolerances = [stage.tolerance]
         last = number == len(self.stages) - 1
         if last and stage.loss == "gaussian" and method == "lm" and self._noise_varies(problem):
@@ -196,7 +199,8 @@ class _Course:
                     self._report(number, problem, vector, loss, damping)
 
             left = max(1, stage.steps - before - max(len(history) - 1, 0))
-            solution = solve(problem, free.vector(), method, left, tolerance, report, self.damping)
+            limits = Limits(left, tolerance, free.longest(), problem.rounding)
+            solution = solve(problem, free.vector(), method, limits, report, self.damping, slopes)
             history += solution.history if not history else solution.history[1:]
             free = free.moved(problem.coordinates.place(free.split(solution.vector)))
             self.damping = 0.1

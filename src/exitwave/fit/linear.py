@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from torch.autograd import forward_ad
 from exitwave.fit.coordinates import Block
 from exitwave.fit.problem import Problem
 from exitwave.model import get
-from exitwave.render import render
 from exitwave.scene import Scene
 from exitwave.specimen import Particles
 
@@ -26,20 +25,15 @@ FEW = 128
 # A sparse Jacobian leaves out the far tail of every particle's light: it is taken only where it saves this factor.
 _SAVES = 3
 _MOST = 1024
-_HALVED = 0.5
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A loss at a point, its gradient (P,), and the Gauss-Newton matrix (P, P) there, dense or scipy-sparse.
-
-    `made_at` is the loss where a matrix was made that is used again.
-    """
+    """A loss at a point, its gradient (P,), and the Gauss-Newton matrix (P, P) there, dense or scipy-sparse."""
 
     cost: float
     gradient: np.ndarray
     normal: Any
-    made_at: float = math.nan
 
     def step(self, damping: np.ndarray, longest: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """Return the step (P,) under a damping (P,), and what every number of it takes off the linear model's loss.
@@ -205,98 +199,3 @@ def _groups(windows: tuple[tuple[tuple[slice, slice], ...], ...], count: int) ->
         taken = set(group[:particle][~apart].tolist())
         group[particle] = next(number for number in range(count) if number not in taken)
     return tuple(np.flatnonzero(group == number) for number in range(group.max() + 1))
-
-
-def sparse(problem: Problem, vector: Tensor, near: Locality, steps: Tensor, before: Linear | None) -> Linear:
-    """Return the linearisation with the exact gradient and the Gauss-Newton matrix of a sparse Jacobian.
-
-    The matrix is that of the linearisation `before` while the loss has not halved since it was made: near the end it
-    hardly changes, and takes most of the time.
-    """
-    with torch.enable_grad():
-        moving = vector.detach().clone().requires_grad_()
-        value = problem.residual(problem.split(moving))
-        cost = problem.half_squares(value)
-        (gradient,) = torch.autograd.grad(cost, moving)
-    if before is not None and cost.item() > _HALVED * before.made_at:
-        return replace(before, cost=cost.item(), gradient=gradient.numpy())
-    slope = sparse_jacobian(problem, vector, near, steps)
-    emphasis = problem.emphasis(value.detach())
-    if emphasis is not None:
-        slope = scipy.sparse.diags(emphasis.numpy()) @ slope
-    return Linear(cost.item(), gradient.numpy(), (slope.T @ slope).tocsc(), cost.item())
-
-
-def sparse_jacobian(problem: Problem, vector: Tensor, near: Locality, steps: Tensor) -> Any:
-    """Return the Jacobian (M, P) of the residual as a scipy-sparse matrix, each particle's columns in its windows.
-
-    All particles of a group are moved at once, and each is given the change of its own window of the image: two
-    renderings in single precision for every kind of number and group, central differences over `steps` (P,) of
-    `small_steps`. That is exact to a thousandth. It and what falls outside the windows bend the
-    path of the steps a little, not where it ends, which the gradient decides.
-    """
-    sizes = [data.numel() for data in problem.data]
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    entries: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    pixels = near.pixels([tuple(data.shape) for data in problem.data])
-    for block, width in near.columns:
-        for column in range(width):
-            for group in near.groups:
-                numbers = block.start + group * width + column
-                moved = _changed(problem, vector, numbers, steps)
-                for particle, number in zip(group, numbers, strict=True):
-                    where = pixels[particle]
-                    entries.append((where, np.full(len(where), number), moved[where]))
-    for block in near.others:
-        for number in range(block.start, block.start + block.count):
-            moved = _changed(problem, vector, np.array([number]), steps)
-            where = np.flatnonzero(moved)
-            entries.append((where, np.full(len(where), number), moved[where]))
-    rows, columns, values = (np.concatenate(part) for part in zip(*entries, strict=True))
-    shape = (int(starts[-1]), problem.coordinates.count)
-    found = scipy.sparse.csc_matrix((values.astype(np.float64), (rows, columns)), shape=shape)
-    return scipy.sparse.vstack([found, scipy.sparse.csc_matrix(_prior_slopes(problem, vector))]).tocsc()
-
-
-def small_steps(problem: Problem, vector: Tensor) -> Tensor:
-    """Return by how much every number (P,) may change for a twentieth of the images' contrast, one value a block."""
-    steps = torch.empty_like(vector)
-    for block in problem.coordinates.blocks:
-        tangent = torch.zeros_like(vector)
-        tangent[block.start : block.start + block.count] = 1.0
-        ratios = []
-        with forward_ad.dual_level(), torch.no_grad():
-            dual = forward_ad.make_dual(vector, tangent)
-            for scene in problem.coordinates.place(problem.split(dual)):
-                image, slope = forward_ad.unpack_dual(render(scene.to(torch.float32)))
-                change = 0.0 if slope is None else float(slope.square().mean())
-                ratios.append(math.sqrt(change / max(float(image.var()), 1e-300)))
-        steps[block.start : block.start + block.count] = min(0.05 / max(ratios), 0.1) if max(ratios) > 0 else 0.1
-    return steps
-
-
-def _changed(problem: Problem, vector: Tensor, numbers: np.ndarray, steps: Tensor) -> np.ndarray:
-    """Return the derivative (M,) of all images' residuals along numbers that change together."""
-    moved = torch.zeros_like(vector)
-    moved[torch.from_numpy(numbers)] = 1.0
-    images = []
-    with torch.no_grad():
-        for side in (1.0, -1.0):
-            scenes = problem.coordinates.place(problem.split(vector + side * steps * moved))
-            images.append([render(scene.to(torch.float32)) for scene in scenes])
-    span = 2 * float(steps[int(numbers[0])])
-    pairs = zip(*images, problem.weights, strict=True)
-    return np.concatenate([((up - down) / span * weight.to(up)).flatten().numpy() for up, down, weight in pairs])
-
-
-def _prior_slopes(problem: Problem, vector: Tensor) -> np.ndarray:
-    """Return the derivatives (D, P) of the deviations from the priors."""
-
-    def deviations(vector: Tensor) -> Tensor:
-        return problem.coordinates.deviations(problem.split(vector))
-
-    if not len(deviations(vector)):
-        return np.zeros((0, len(vector)))
-    found = torch.autograd.functional.jacobian(deviations, vector)
-    assert isinstance(found, Tensor)
-    return found.numpy()

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from exitwave.fit.linear import Linear, dense, locality, small_steps, sparse
+from exitwave.fit.linear import Linear, dense
 from exitwave.fit.problem import Problem
+from exitwave.fit.slopes import Slopes
 
 Report = Callable[[Tensor, float, float], None]
 """Told the vector, the mean loss and the damping after every step."""
@@ -39,23 +40,21 @@ class Costs:
 
 
 def solve(
-    problem: Problem, vector: Tensor, method: str, steps: int, tolerance: float, report: Report, damping: float = 0.1
+    problem: Problem,
+    vector: Tensor,
+    method: str,
+    limits: Limits,
+    report: Report,
+    damping: float = 0.1,
+    slopes: Slopes | None = None,
 ) -> Solution:
-    """Return where a method, "lm", "lbfgs" or "adam", takes a vector."""
+    """Return where a method, "lm", "lbfgs" or "adam", takes a vector; "lm" by sparse `slopes` if there are any."""
     if method != "lm":
-        return first_order(problem, vector, steps, tolerance, method, report)
-    near = locality(problem)
-
-    small = None if near is None else small_steps(problem, vector)
-
-    before: Linear | None = None
+        return first_order(problem, vector, limits.steps, limits.tolerance, method, report)
+    near = None if slopes is None else slopes.near
 
     def linearise(vector: Tensor) -> Linear:
-        nonlocal before
-        if near is None or small is None:
-            return dense(problem, vector)
-        before = sparse(problem, vector, near, small, before)
-        return before
+        return dense(problem, vector) if slopes is None else slopes.linearise(problem, vector)
 
     places = None if near is None else near.pixels([tuple(data.shape) for data in problem.data])
 
@@ -68,7 +67,6 @@ def solve(
         return Costs(total, np.array([*own, total]))
 
     groups = np.zeros(len(vector), dtype=np.int64) if near is None else near.members(len(vector))
-    limits = Limits(steps, tolerance, problem.coordinates.longest(), problem.rounding)
     return levenberg_marquardt(
         linearise, costs, problem.offender, vector, groups, problem.count, limits, report, damping
     )
