@@ -3,7 +3,7 @@
 python -m benchmarks.inverse [--seeds 20] [--fits 200] [--only joint,far,noise,many]
 
 joint   optics, three aberrations, index, radii and centres of 20 particles together, without noise, from 15-30 % off
-far     2 um wrong focus and half a diameter wrong positions: plain gradient descent (Adam) against a curriculum
+far     2 um wrong focus and half a diameter wrong positions: plain gradient descent against the solvers
 noise   1,000 photons a pixel: errors over the Cramer-Rao bound, and z-scores of the reported standard errors
 many    1,000 separated rods with six numbers each at 1024^2 with noise
 """
@@ -95,7 +95,11 @@ def joint(seeds: int) -> None:
 
 def _relative(result: ew.FitResult, truth: ew.Scene, name: str) -> float:
     """Return the largest relative error of an unknown; of centres, relative to a micrometre."""
-    found, true = ew.get(result.scene, name), ew.get(truth, name)
+    return _apart(result.scene, truth, name)
+
+
+def _apart(scene: ew.Scene, truth: ew.Scene, name: str) -> float:
+    found, true = ew.get(scene, name), ew.get(truth, name)
     return float(((found - true) / (1.0 if name.endswith("center") else true)).abs().max())
 
 
@@ -116,6 +120,36 @@ def four(seed: int) -> tuple[ew.Scene, ew.Scene]:
     return truth, ew.substitute(truth, wrong)
 
 
+def descended(scene: ew.Scene, image: Tensor, paths: Sequence[str], steps: int = 300) -> ew.Scene:
+    """Return where steepest descent in the parameters themselves leads, each step as long as it lowers the loss."""
+    values = {path: ew.get(scene, path).detach().clone() for path in paths}
+    # Particles move in their plane.
+    across = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
+
+    def loss(values: dict[str, Tensor]) -> Tensor:
+        return (ew.render(ew.substitute(scene, values)) - image).square().mean()
+
+    rate = 1.0
+    for _ in range(steps):
+        free = {path: value.requires_grad_() for path, value in values.items()}
+        now = loss(free)
+        slopes = dict(zip(free, torch.autograd.grad(now, list(free.values())), strict=True))
+        slopes[PARTICLES + "center"] = slopes[PARTICLES + "center"] * across
+        values = {path: value.detach() for path, value in free.items()}
+        trial = values
+        while rate > 1e-12:
+            trial = {path: value - rate * slopes[path] for path, value in values.items()}
+            try:
+                lower = float(loss(trial)) < now.item()
+            except ValueError:
+                lower = False
+            if lower:
+                break
+            rate /= 2
+        values, rate = trial, 2 * rate
+    return ew.substitute(scene, values)
+
+
 def far(seeds: int) -> None:
     """Print how often gradient descent, Levenberg-Marquardt and a curriculum find their way from far off."""
     free = [
@@ -124,8 +158,17 @@ def far(seeds: int) -> None:
         ew.Unknown(PARTICLES + "index", tied=True),
         ew.Unknown(PARTICLES + "center", columns=(1, 2)),
     ]
+    found, before = 0, time.process_time()
+    for seed in range(seeds):
+        truth, start = four(seed)
+        end = descended(
+            start, ew.render(truth), [*OPTICS[2:], *(PARTICLES + name for name in ("size", "index", "center"))]
+        )
+        found += max(_apart(end, truth, path) for path in (OPTICS[2], PARTICLES + "size", PARTICLES + "center")) < 1e-2
+    spent = (time.process_time() - before) / seeds
+    print(f"far: plain gradient descent, 300 steps: {found} of {seeds} seeds within 1 %; {spent:.0f} CPU s each")
     plans: dict[str, Sequence[ew.Stage]] = {
-        "plain gradient descent (Adam, 300 steps)": (ew.Stage(method="adam", steps=300),),
+        "Adam in scaled coordinates, 300 steps": (ew.Stage(method="adam", steps=300),),
         "one stage of Levenberg-Marquardt": (ew.Stage(),),
         "coarse_to_fine(1.5)": ew.coarse_to_fine(1.5),
     }
