@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 import exitwave as ew
+from exitwave.fit.coordinates import coordinates
+from exitwave.fit.problem import Problem
+from exitwave.fit.unknown import unknowns
 
 P = "specimen.parts.0."
 
@@ -147,16 +150,18 @@ def test_pixels_without_a_value_do_not_count_and_are_told() -> None:
     assert [note.split(" ")[0] for note in result.notes] == ["15", "4", "20"]
 
 
-def test_a_step_out_of_the_model_is_taken_back_and_named() -> None:
+def test_a_step_out_of_the_model_costs_everything_and_names_its_number() -> None:
     truth = beads(1)
-    # The grid of this pixel carries apertures up to about .8.
-    start = ew.substitute(truth, {"microscope.optics.na": 0.79, P + "size": [[0.3]]})
-    scene = ew.Scene(truth.specimen, truth.microscope, ew.Grid((40, 80), 0.17))
-    result = ew.fit(start, ew.render(scene), ["microscope.optics.na", P + "size"])
-    assert torch.isfinite(result.values["microscope.optics.na"])
-    problem = [note for note in result.notes if "was shortened" in note]
-    assert all("microscope.optics.na" in note for note in problem)
-    assert worst(result, truth, "microscope.optics.na") < 1e-5 or problem
+    found = coordinates((truth,), unknowns([P + "size", "microscope.optics.na"]))
+    image = ew.render(truth)
+    problem = Problem(found, (image,), (torch.ones_like(image),))
+    vector, step = found.vector(), torch.tensor([0.1, 4.0], dtype=torch.float64)
+    total, _, why = problem.cost(vector + step)
+    assert total == float("inf")
+    assert "pixel must be at most" in why
+    # The grid carries no such aperture; the size alone is fine.
+    assert problem.offender(vector, step).startswith("microscope.optics.na led out of the model (the pixel must")
+    assert problem.cost(vector)[0] < 1e-20
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path: Path) -> None:

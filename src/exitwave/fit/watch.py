@@ -15,6 +15,7 @@ from torch import Tensor
 
 from exitwave.fit.coordinates import Coordinates
 from exitwave.fit.stage import Stage
+from exitwave.model import leaves
 from exitwave.scene import Scene
 
 
@@ -55,8 +56,9 @@ def fingerprint(found: Coordinates, stages: Sequence[Stage], data: Sequence[Tens
     digest.update(repr(([b.unknown for b in found.blocks], tuple(stages))).encode())
     for scene in found.scenes:
         digest.update(repr(scene).encode())
-        for value in (found.vector(),):
-            digest.update(value.numpy().tobytes())
+        # The text leaves long arrays out.
+        for path, _, held in leaves(scene):
+            digest.update(path.encode() + held.detach().cpu().numpy().tobytes())
     for image in data:
         digest.update(torch.nan_to_num(image).numpy().tobytes())
     return digest.hexdigest()
