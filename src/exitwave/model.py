@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 import torch
 from torch import Tensor
 
-from exitwave.quantity import ANY_SHAPE, Param, is_prior, param, per_particle
+from exitwave.quantity import ANY_SHAPE, Param, indices, is_prior, param, per_particle
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(param, per_particle, dataclasses.field))
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(param, per_particle, indices, dataclasses.field))
 class Value:
     """Base of every physics object: a frozen dataclass, checked when built, compared by content.
 
@@ -39,6 +39,10 @@ class Value:
         specs = params(type(self))
         for name, spec in specs.items():
             object.__setattr__(self, name, spec.convert(self._name(name), getattr(self, name)))
+        tables = _declared(type(self), "indices")
+        for name, table in tables.items():
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, table.convert(self._name(name), getattr(self, name)))
         for name, value in self.fill().items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
@@ -49,10 +53,12 @@ class Value:
                 if isinstance(number, Tensor):
                     spec.check(self._name(name), number)
         letters: dict[str, tuple[str, int]] = {}
+        for name, table in tables.items():
+            self._match_dims(name, table.dims, getattr(self, name), letters)
         for name, spec in specs.items():
             value = getattr(self, name)
             if isinstance(value, Tensor):
-                self._match_dims(name, spec, value, letters)
+                self._match_dims(name, spec.dims, value, letters)
                 spec.check(self._name(name), value)
         if not any(is_prior(getattr(self, name)) for name in specs):
             self.check()
@@ -60,10 +66,12 @@ class Value:
     def _name(self, field: str) -> str:
         return f"{type(self).__name__}.{field}"
 
-    def _match_dims(self, name: str, spec: Param, value: Tensor, letters: dict[str, tuple[str, int]]) -> None:
-        if spec.dims == ANY_SHAPE:
+    def _match_dims(
+        self, name: str, dims: tuple[str | int, ...], value: Tensor, letters: dict[str, tuple[str, int]]
+    ) -> None:
+        if dims == ANY_SHAPE:
             return
-        for size, declared in zip(value.shape, spec.dims, strict=True):
+        for size, declared in zip(value.shape, dims, strict=True):
             if isinstance(declared, str):
                 first, expected = letters.setdefault(declared, (name, size))
                 if size != expected:
@@ -72,8 +80,9 @@ class Value:
                         "pass arrays of one length"
                     )
             elif size != declared:
+                shape = ", ".join(str(one) for one in dims)
                 raise ValueError(
-                    f"{self._name(name)} must have shape {spec.dimensions()}, got {tuple(value.shape)}; reshape it"
+                    f"{self._name(name)} must have shape ({shape}), got {tuple(value.shape)}; reshape it"
                 )
 
     def fill(self) -> dict[str, Any]:
@@ -92,8 +101,9 @@ class Value:
         return self
 
     def to(self, target: torch.dtype | torch.device | str) -> Any:
-        """Return the same value with every tensor converted to a floating dtype or moved to a device."""
-        return map_tensors(self, lambda tensor: tensor.to(target))
+        """Return the same value with every tensor moved to a device, or converted to a floating dtype if it floats."""
+        dtype = isinstance(target, torch.dtype)
+        return map_tensors(self, lambda tensor: tensor if dtype and tensor.dtype == torch.int64 else tensor.to(target))
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -135,7 +145,7 @@ def draws(cls: type[Value]) -> dict[str, Param]:
 
 
 @cache
-def _declared(cls: type[Value], kind: str) -> dict[str, Param]:
+def _declared(cls: type[Value], kind: str) -> dict[str, Any]:
     return {field.name: field.metadata[kind] for field in dataclasses.fields(cls) if kind in field.metadata}
 
 

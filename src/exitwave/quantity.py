@@ -57,6 +57,9 @@ else:
 ANY_SHAPE = ("...",)
 """Dimensions of a parameter that may be one number or a map over the image."""
 
+MANY = frozenset("NVFST")
+"""Letters of the dimensions that count particles, vertices, faces, segments and tetrahedra."""
+
 
 @dataclass(frozen=True)
 class Param:
@@ -72,8 +75,13 @@ class Param:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype that plain Python numbers get: per-particle arrays float32, everything else double."""
-        return torch.float32 if "N" in self.dims else torch.float64
+        """The dtype that plain Python numbers get: arrays over particles or meshes float32, everything else double."""
+        return torch.float32 if self.many else torch.float64
+
+    @property
+    def many(self) -> bool:
+        """Whether it holds one row per particle, vertex, face, segment or tetrahedron."""
+        return self.dims[:1] != () and self.dims[0] in MANY
 
     def interval(self) -> str:
         """Return the allowed range as text, such as "(0, 1.7]"."""
@@ -168,6 +176,38 @@ def param(
     """
     spec = Param(unit, low, high, exclusive, dims, doc, optional=default is None)
     return dataclasses.field(default=default, metadata={"param": spec})
+
+
+@dataclass(frozen=True)
+class Indices:
+    """The declaration of a table of whole numbers that says what belongs together: faces, segments, regions."""
+
+    dims: tuple[str | int, ...]
+    doc: str = ""
+
+    def convert(self, name: str, value: Any) -> Tensor:
+        """Return `value` as an int64 tensor; a one-line error where it is not a table of whole numbers."""
+        try:
+            tensor = torch.as_tensor(np.asarray(value) if not isinstance(value, Tensor) else value)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"{name} must be nested lists of integers, got {value!r:.60}") from None
+        if tensor.numel() == 0:
+            tensor = tensor.reshape(0, *(int(size) for size in self.dims[1:])).long()
+        if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+            raise TypeError(f"{name} must hold integers, got {tensor.dtype}; they count vertices or regions")
+        want = self.dims[1:]
+        if tensor.ndim != len(self.dims) or tuple(tensor.shape[1:]) != want:
+            shape = ", ".join(str(size) for size in self.dims)
+            raise ValueError(f"{name} must have shape ({shape}), got {tuple(tensor.shape)}; reshape it")
+        return tensor.long()
+
+
+def indices(*dims: str | int, default: Any = dataclasses.MISSING, doc: str = "") -> Any:
+    """Return the declaration of a field of whole numbers such as faces: structure, which no fit moves.
+
+    `default=None` makes the field optional; the value's `fill` method then supplies it.
+    """
+    return dataclasses.field(default=default, metadata={"indices": Indices(dims, doc)})
 
 
 def per_particle(

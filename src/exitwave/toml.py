@@ -71,6 +71,8 @@ def _table(value: Value) -> dict[str, Any]:
 
 
 def _plain(item: Any, spec: Param | None) -> Any:
+    if isinstance(item, Tensor) and item.dtype == torch.int64:
+        return item.tolist()
     if isinstance(item, Tensor):
         usual = spec.dtype if spec is not None else torch.float64
         data = _numbers(item)

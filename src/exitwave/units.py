@@ -31,6 +31,9 @@ _UNITS: dict[str, tuple[str, float]] = {
     "rad/um": ("rad/um", 1.0),
     "wave": ("wave", 1.0),
     "photon": ("photon", 1.0),
+    "photon/um": ("photon/um", 1.0),
+    "photon/um^2": ("photon/um^2", 1.0),
+    "photon/um^3": ("photon/um^3", 1.0),
     "electron": ("electron", 1.0),
     "count": ("count", 1.0),
 }

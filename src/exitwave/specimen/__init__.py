@@ -6,14 +6,18 @@ from exitwave.specimen.colony import Colony
 from exitwave.specimen.crystal import Crystal
 from exitwave.specimen.disk import Disk
 from exitwave.specimen.ellipsoid import Ellipsoid
+from exitwave.specimen.filaments import Filaments
 from exitwave.specimen.film import Film
 from exitwave.specimen.materials import Material, material
+from exitwave.specimen.mesh import Mesh
 from exitwave.specimen.particles import Particles
+from exitwave.specimen.points import Points
 from exitwave.specimen.population import Population
 from exitwave.specimen.rod import Rod
 from exitwave.specimen.shapes import Shape
 from exitwave.specimen.specimen import Specimen
 from exitwave.specimen.sphere import Sphere
+from exitwave.specimen.tetrahedra import Tetrahedra
 
 __all__ = [
     "Agglomerates",
@@ -23,9 +27,12 @@ __all__ = [
     "Crystal",
     "Disk",
     "Ellipsoid",
+    "Filaments",
     "Film",
     "Material",
+    "Mesh",
     "Particles",
+    "Points",
     "PoissonDisk",
     "Population",
     "Rod",
@@ -34,5 +41,6 @@ __all__ = [
     "Shape",
     "Specimen",
     "Sphere",
+    "Tetrahedra",
     "material",
 ]

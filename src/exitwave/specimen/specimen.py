@@ -29,8 +29,8 @@ class Specimen(Value):
                 raise TypeError(f"Specimen.parts must hold values such as Particles, got {type(part).__name__}")
 
     def _arrays(self, field: str = "") -> list[Tensor]:
-        """Return the per-particle arrays of all parts, or those of one field."""
-        found = ((path, item) for path, spec, item in leaves(self) if "N" in spec.dims)
+        """Return the arrays over particles, vertices and the like of all parts, or those of one field."""
+        found = ((path, item) for path, spec, item in leaves(self) if spec.many)
         return [item for path, item in found if path.endswith(field) and isinstance(item, Tensor)]
 
     @property

@@ -1,0 +1,64 @@
+"""Lattices: the frequencies at which the spectrum of a volume is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A periodic box around a volume, and the frequencies of it that a microscope passes; axes (z, y, x).
+
+    The box has `shape` samples of `spacing` micrometres; the volume is its part of `window` samples from sample
+    `corner` on, with its own origin at its sample window // 2. Of the box's frequencies j / period those with |j| <=
+    `order` are kept, which may be more than `shape` samples can hold: sampling then aliases them, as it does in a
+    microscope. Distances from an emitter that matter begin at `nearest` micrometres; a period holds all of them.
+    """
+
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    order: tuple[int, int, int]
+    corner: tuple[int, int, int]
+    window: tuple[int, int, int]
+    nearest: tuple[float, float, float]
+
+    @property
+    def period(self) -> tuple[float, float, float]:
+        """The box's size in micrometres."""
+        return tuple(n * step for n, step in zip(self.shape, self.spacing, strict=True))  # type: ignore[return-value]
+
+    @property
+    def origin(self) -> tuple[float, float, float]:
+        """The coordinates of the box's sample (0, 0, 0) in micrometres."""
+        places = zip(self.corner, self.window, self.spacing, strict=True)
+        return tuple(-(corner + n // 2) * step for corner, n, step in places)  # type: ignore[return-value]
+
+    @property
+    def bands(self) -> tuple[int, int, int]:
+        """The shape of a spectrum of real numbers: 2 order + 1 frequencies, and order + 1 along x.
+
+        Along z and y they come as 0, 1, ..., order, -order, ..., -1, along x as 0, 1, ..., order.
+        """
+        return 2 * self.order[0] + 1, 2 * self.order[1] + 1, self.order[2] + 1
+
+    def frequencies(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the frequencies fz (n, 1, 1), fy (m, 1) and fx (k,) in 1/um with the dtype and device of `like`."""
+        fz, fy, fx = (
+            torch.cat([torch.arange(order + 1), torch.arange(-order, 0)]).to(like) / period
+            for order, period in zip(self.order, self.period, strict=True)
+        )
+        return fz[:, None, None], fy[:, None], fx[: self.order[2] + 1]
+
+    def lags(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the distances from an emitter, z (n,), y (m,), x (k,) in um, that tell its image's kept frequencies.
+
+        2 order + 1 of them along every axis, evenly over one period.
+        """
+        z, y, x = (
+            nearest + torch.arange(2 * order + 1).to(like) * (period / (2 * order + 1))
+            for order, period, nearest in zip(self.order, self.period, self.nearest, strict=True)
+        )
+        return z, y, x
