@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 import exitwave as ew
+from exitwave.interaction import canvas_of
 from exitwave.raster import native, splat
-from exitwave.render import canvas_of
 
 PIXEL = 0.1
 FREE = ("center", "size", "rotation", "index")
@@ -137,7 +137,9 @@ def images(counts: tuple[int, ...], repeats: int) -> None:
 
 def chords(scene: ew.Scene) -> Callable[[], None]:
     """Return a function that splats a scene's particles into maps."""
-    canvas = canvas_of(scene)
+    stages = scene.microscope
+    source = stages.illumination.source()
+    canvas = canvas_of(stages.interaction, scene.specimen, source, stages.optics, scene.grid)
     parts = [(part, (part.index - 1.33)[:, None]) for part in scene.specimen.parts]
 
     def run() -> None:

@@ -13,6 +13,7 @@ LAYERS = (
     ("units", "quantity", "model", "grid", "lattice", "fourier", "field", "random", "priors", "toml"),
     ("specimen",),
     ("raster",),
+    ("stages",),
     ("illumination", "interaction", "optics", "sensor"),
     ("scene",),
     ("render", "annotate"),

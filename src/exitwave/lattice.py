@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,9 @@ class Lattice:
     The box has `shape` samples of `spacing` micrometres; the volume is its part of `window` samples from sample
     `corner` on, with its own origin at its sample window // 2. Of the box's frequencies j / period those with |j| <=
     `order` are kept, which may be more than `shape` samples can hold: sampling then aliases them, as it does in a
-    microscope. Distances from an emitter that matter begin at `nearest` micrometres; a period holds all of them.
+    microscope. Distances from an emitter that matter begin at `nearest` micrometres; a period holds all of them. Light
+    that does not end within a period is faded out over the first and the last `fade` micrometres of it, which nobody
+    looks at, for a periodic function must not jump.
     """
 
     shape: tuple[int, int, int]
@@ -24,17 +27,20 @@ class Lattice:
     corner: tuple[int, int, int]
     window: tuple[int, int, int]
     nearest: tuple[float, float, float]
+    fade: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def period(self) -> tuple[float, float, float]:
         """The box's size in micrometres."""
-        return tuple(n * step for n, step in zip(self.shape, self.spacing, strict=True))  # type: ignore[return-value]
+        z, y, x = (n * step for n, step in zip(self.shape, self.spacing, strict=True))
+        return z, y, x
 
     @property
     def origin(self) -> tuple[float, float, float]:
         """The coordinates of the box's sample (0, 0, 0) in micrometres."""
         places = zip(self.corner, self.window, self.spacing, strict=True)
-        return tuple(-(corner + n // 2) * step for corner, n, step in places)  # type: ignore[return-value]
+        z, y, x = (-(corner + n // 2) * step for corner, n, step in places)
+        return z, y, x
 
     @property
     def bands(self) -> tuple[int, int, int]:
@@ -62,3 +68,12 @@ class Lattice:
             for order, period, nearest in zip(self.order, self.period, self.nearest, strict=True)
         )
         return z, y, x
+
+    def fading(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what fades light out at the ends of the lags, factors (n, 1, 1), (m, 1) and (k,) from 0 to 1."""
+        factors = []
+        for lag, fade, period, nearest in zip(self.lags(like), self.fade, self.period, self.nearest, strict=True):
+            inside = torch.minimum(lag - nearest, nearest + period - lag)
+            share = (inside / fade).clamp(0.0, 1.0) if fade > 0 else torch.ones_like(lag)
+            factors.append(torch.sin(0.5 * math.pi * share).square())
+        return factors[0][:, None, None], factors[1][:, None], factors[2]

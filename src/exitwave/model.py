@@ -19,7 +19,9 @@ from torch import Tensor
 from exitwave.quantity import ANY_SHAPE, Param, indices, is_prior, param, per_particle
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(param, per_particle, indices, dataclasses.field))
+@dataclass_transform(
+    frozen_default=True, eq_default=False, field_specifiers=(param, per_particle, indices, dataclasses.field)
+)
 class Value:
     """Base of every physics object: a frozen dataclass, checked when built, compared by content.
 
@@ -81,9 +83,7 @@ class Value:
                     )
             elif size != declared:
                 shape = ", ".join(str(one) for one in dims)
-                raise ValueError(
-                    f"{self._name(name)} must have shape ({shape}), got {tuple(value.shape)}; reshape it"
-                )
+                raise ValueError(f"{self._name(name)} must have shape ({shape}), got {tuple(value.shape)}; reshape it")
 
     def fill(self) -> dict[str, Any]:
         """Return what stands in for optional fields that were not given; overridden where there are any."""

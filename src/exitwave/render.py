@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from exitwave.field import Canvas, Light, Source, Wave
-from exitwave.grid import fast_length
+from exitwave.field import Source, Wave
 from exitwave.illumination import refined
+from exitwave.interaction import expose
 from exitwave.model import substitute
-from exitwave.scene import Illumination, Interaction, Optics, Scene, Sensor, require_numbers
+from exitwave.scene import Scene, require_numbers
+from exitwave.stages import Passing, require
 
 
 def render(scene: Scene, generator: torch.Generator | None = None) -> Tensor:
@@ -26,15 +25,10 @@ def render(scene: Scene, generator: torch.Generator | None = None) -> Tensor:
     >>> bool(abs(ew.render(scene)[0, 0] - 1) < 0.1)
     True
     """
-    sensor: Sensor = scene.microscope.sensor
-    optics: Optics = scene.microscope.optics
-    wave, source = _expose(scene)
-    if sensor.coherent:
-        data = optics.field(wave, source)
-    else:
-        pixel = (scene.grid.spacing[0], scene.grid.spacing[1])
-        data = optics.irradiance(wave, source, lambda fy, fx: sensor.transfer(fy, fx, pixel))
-    return sensor.read(Light(data, source.spectrum, scene.grid), generator)
+    require_numbers(scene)
+    stages = scene.microscope
+    light = stages.interaction.light(scene.specimen, stages.illumination, stages.optics, stages.sensor, scene.grid)
+    return stages.sensor.read(light, generator)
 
 
 def optical_field(scene: Scene) -> Tensor:
@@ -43,7 +37,7 @@ def optical_field(scene: Scene) -> Tensor:
     The illumination must be coherent. "Empty" is a clear pupil without polarisers: what a plate or polarisers do to
     undiffracted light stays in.
     """
-    wave, source = _expose(scene)
+    wave, source = _exposed(scene)
     field = scene.microscope.optics.field(wave, source)
     return field[0] if len(field) == 1 else field
 
@@ -61,6 +55,7 @@ def source_error(scene: Scene) -> float:
     >>> source_error(scene) < 0.05
     True
     """
+    require(scene.microscope.interaction, Passing, "interaction", _NO_WAVE)
     finer = substitute(scene, {"microscope.illumination": refined(scene.microscope.illumination)})
     with torch.no_grad():
         image, reference = render(scene), render(finer)
@@ -80,54 +75,16 @@ def kernel_loss(scene: Scene) -> float:
     >>> kernel_loss(ew.Scene(ew.Specimen((), medium=1.33), microscope, ew.Grid((64, 64), 0.1))) < 0.1
     True
     """
-    wave, source = _expose(scene)
+    wave, source = _exposed(scene)
     return scene.microscope.optics.loss(wave, source)
 
 
-def canvas_of(scene: Scene) -> Canvas:
-    """Return the canvas that `scene` is computed on: its grid and a margin of the optics' reach on every side."""
-    grid = scene.grid
-    if len(grid.shape) != 2:
-        raise ValueError(f"transmitted light needs a grid (height, width), got {grid.shape}; drop the depth")
-    source = scene.microscope.illumination.source()
-    specimen, optics = scene.specimen, scene.microscope.optics
-    heights = scene.microscope.interaction.span(specimen, source.wavelength.detach(), optics.na.detach())
-    reach = optics.reach(source, specimen.medium.detach(), heights)
-    sizes, corners = [], []
-    for n, step in zip(grid.shape, grid.spacing, strict=True):
-        # Rounded up to 16 samples, so that a fit that moves the focus does not change the canvas at every step.
-        margin = 16 * math.ceil(reach / step / 16)
-        size = n + 2 * margin
-        size = fast_length(size) if size <= _LARGEST else size
-        sizes.append(size)
-        corners.append((size - n) // 2)
-    if math.prod(sizes) > _LARGEST:
-        raise ValueError(
-            f"the image with its margin must stay below {_LARGEST:,} samples, got {sizes[0]} x {sizes[1]} for a reach "
-            f"of {reach:.4g} um; use a smaller grid, a coarser pixel or less defocus"
-        )
-    return Canvas(
-        type(grid)((sizes[0], sizes[1]), grid.pixel), (corners[0], corners[1]), (grid.shape[0], grid.shape[1])
-    )
-
-
-_LARGEST = 1 << 29
-
-
-def _expose(scene: Scene) -> tuple[Wave, Source]:
-    """Return the wave that leaves the specimen and the source that lights it."""
+def _exposed(scene: Scene) -> tuple[Wave, Source]:
+    """Return the wave that leaves the specimen of a scene in transmitted light, and the source that lights it."""
     require_numbers(scene)
-    illumination: Illumination = scene.microscope.illumination
-    interaction: Interaction = scene.microscope.interaction
-    optics: Optics = scene.microscope.optics
-    like = torch.zeros((), dtype=scene.specimen.dtype, device=scene.specimen.device)
-    source = illumination.source()
-    farthest = float(torch.linalg.vector_norm(source.direction.detach(), dim=-1).max())
-    medium = float(scene.specimen.medium.detach())
-    if farthest >= medium:
-        raise ValueError(
-            f"light must fall in at less than the medium's index {medium:g} times the sine of a right angle, got "
-            f"{farthest:.4g}; it cannot travel there: use a smaller condenser aperture"
-        )
-    source = source.to(like)
-    return interaction.wave(scene.specimen, canvas_of(scene), source.wavelength, optics.na), source
+    stages = scene.microscope
+    require(stages.interaction, Passing, "interaction", _NO_WAVE)
+    return expose(stages.interaction, scene.specimen, stages.illumination, stages.optics, scene.grid)
+
+
+_NO_WAVE = "only light that passes the specimen has a field and a source; use Transmission() or Multislice()"

@@ -2,61 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from exitwave.field import Canvas, Light, Source, Wave
-from exitwave.fourier import Response
 from exitwave.grid import Grid
 from exitwave.model import Value, leaves
 from exitwave.quantity import is_prior
 from exitwave.specimen import Specimen
-
-
-class Illumination(Protocol):
-    """What reaches the specimen."""
-
-    def source(self) -> Source: ...
-
-
-class Interaction(Protocol):
-    """What leaves the specimen."""
-
-    def span(self, specimen: Specimen, wavelength: Tensor, na: Tensor) -> tuple[float, float]: ...
-
-    def wave(self, specimen: Specimen, canvas: Canvas, wavelength: Tensor, na: Tensor) -> Wave: ...
-
-
-class Optics(Protocol):
-    """What is collected."""
-
-    @property
-    def na(self) -> Tensor: ...
-
-    def reach(self, source: Source, medium: Tensor, heights: tuple[float, float]) -> float: ...
-
-    def field(self, wave: Wave, source: Source) -> Tensor: ...
-
-    def irradiance(self, wave: Wave, source: Source, response: Response) -> Tensor: ...
-
-
-class Sensor(Protocol):
-    """What is counted."""
-
-    coherent: ClassVar[bool]
-    """Whether the sensor reads the complex amplitude, or the irradiance."""
-    noisy: ClassVar[bool]
-    """Whether `variance` is that of a noise model, or 1 for want of one."""
-
-    def transfer(self, fy: Tensor, fx: Tensor, pixel: tuple[float, float]) -> Tensor | None: ...
-
-    def read(self, light: Light, generator: torch.Generator | None) -> Tensor: ...
-
-    def variance(self, image: Tensor) -> Tensor: ...
-
-    def saturated(self, image: Tensor) -> Tensor: ...
+from exitwave.stages import Interaction, require
 
 
 class Microscope(Value):
@@ -72,6 +24,8 @@ class Microscope(Value):
             if not isinstance(getattr(self, name), Value):
                 got = type(getattr(self, name)).__name__
                 raise TypeError(f"Microscope.{name} must be a value such as a preset gives, got {got}")
+        require(self.interaction, Interaction, "interaction", "use Transmission(), Multislice() or Emission()")
+        self.interaction.require(self.illumination, self.optics, self.sensor)
 
 
 class Scene(Value):

@@ -14,8 +14,9 @@ from exitwave.fit.rings import rings
 from exitwave.fit.silhouettes import roundness, silhouettes
 from exitwave.fit.spots import spots
 from exitwave.fit.template import Template, background, gray, template_of
-from exitwave.scene import Scene, Sensor, require_numbers
+from exitwave.scene import Scene, require_numbers
 from exitwave.specimen import Particles
+from exitwave.stages import Sensor
 
 # A silhouette whose inner radius is at least that share of the outer one counts as round.
 _ROUND = 0.8

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from exitwave.field import Canvas, Slabs
+from exitwave.field import Canvas, Light, Slabs
 from exitwave.fourier import Band, spectrum
+from exitwave.grid import Grid
+from exitwave.interaction.passing import passed_light, require_passing
 from exitwave.interaction.transmission import indices, jones
 from exitwave.model import Value
 from exitwave.raster import Maps, bend, kept_channels, maps_of, span
 from exitwave.specimen import Specimen
+from exitwave.stages import Sensor
 
 # Bytes that the maps of all slabs may take.
 _LARGEST = 1 << 33
@@ -45,6 +49,14 @@ class Multislice(Value):
             raise ValueError(
                 f"Multislice.depth must be two rising heights (low, high) in um, got {self.depth}; sort them"
             )
+
+    def require(self, illumination: object, optics: object, sensor: object) -> None:
+        """Raise a one-line error where the other stages are not those of transmitted light."""
+        require_passing(illumination, optics, sensor)
+
+    def light(self, specimen: Specimen, illumination: Any, optics: Any, sensor: Sensor, grid: Grid) -> Light:
+        """Return the light on the sensor, relative to the empty field."""
+        return passed_light(self, specimen, illumination, optics, sensor, grid)
 
     def span(self, specimen: Specimen, wavelength: Tensor, na: Tensor) -> tuple[float, float]:
         """Return the lowest and the highest plane that stands for the specimen, in micrometres."""

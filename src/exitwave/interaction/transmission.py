@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from exitwave.field import Canvas
+from exitwave.field import Canvas, Light
 from exitwave.fourier import Band
+from exitwave.grid import Grid
 from exitwave.interaction.exit_spectrum import exit_spectrum
 from exitwave.interaction.exit_wave import exit_wave
+from exitwave.interaction.passing import passed_light, require_passing
 from exitwave.model import Value
 from exitwave.raster import Maps, maps_of
 from exitwave.specimen import Specimen
 from exitwave.specimen.shapes import root
+from exitwave.stages import Sensor
 
 SODIUM = 0.5893
 """Wavelength of the sodium D line in micrometres, where refractive indices are given."""
@@ -31,6 +35,14 @@ class Transmission(Value):
     particles the retardances add as vectors of twice the azimuth, which is exact for one particle and for particles of
     parallel or crossed axes.
     """
+
+    def require(self, illumination: object, optics: object, sensor: object) -> None:
+        """Raise a one-line error where the other stages are not those of transmitted light."""
+        require_passing(illumination, optics, sensor)
+
+    def light(self, specimen: Specimen, illumination: Any, optics: Any, sensor: Sensor, grid: Grid) -> Light:
+        """Return the light on the sensor, relative to the empty field."""
+        return passed_light(self, specimen, illumination, optics, sensor, grid)
 
     def span(self, specimen: Specimen, wavelength: Tensor, na: Tensor) -> tuple[float, float]:
         """Return the lowest and the highest plane that stands for the specimen, in micrometres."""
