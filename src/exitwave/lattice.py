@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+from exitwave.grid import fast_length
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,15 +38,13 @@ class Lattice:
     @property
     def period(self) -> tuple[float, float, float]:
         """The box's size in micrometres."""
-        z, y, x = (n * step for n, step in zip(self.shape, self.spacing, strict=True))
-        return z, y, x
+        return triple([n * step for n, step in zip(self.shape, self.spacing, strict=True)])
 
     @property
     def origin(self) -> tuple[float, float, float]:
         """The coordinates of the box's sample (0, 0, 0) in micrometres."""
         places = zip(self.corner, self.window, self.spacing, strict=True)
-        z, y, x = (-(corner + n // 2) * step for corner, n, step in places)
-        return z, y, x
+        return triple([-(corner + n // 2) * step for corner, n, step in places])
 
     @property
     def bands(self) -> tuple[int, int, int]:
@@ -57,6 +61,20 @@ class Lattice:
             for order, period in zip(self.order, self.period, strict=True)
         )
         return fz[:, None, None], fy[:, None], fx[: self.order[2] + 1]
+
+    def resolved(self) -> Lattice:
+        """Return the same box with samples fine enough for all its frequencies, and all of it to be looked at."""
+        shape = [fast_length(2 * order + 1) for order in self.order]
+        spacing = [period / n for period, n in zip(self.period, shape, strict=True)]
+        return replace(self, shape=triple(shape), spacing=triple(spacing), corner=(0, 0, 0), window=triple(shape))
+
+    def places(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the coordinates of the box's samples, z (n,), y (m,) and x (k,) in um; the image's own origin is 0."""
+        z, y, x = (
+            start + torch.arange(n).to(like) * step
+            for start, n, step in zip(self.origin, self.shape, self.spacing, strict=True)
+        )
+        return z, y, x
 
     def lags(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the distances from an emitter, z (n,), y (m,), x (k,) in um, that tell its image's kept frequencies.
@@ -77,3 +95,9 @@ class Lattice:
             share = (inside / fade).clamp(0.0, 1.0) if fade > 0 else torch.ones_like(lag)
             factors.append(torch.sin(0.5 * math.pi * share).square())
         return factors[0][:, None, None], factors[1][:, None], factors[2]
+
+
+def triple(numbers: Sequence[T]) -> tuple[T, T, T]:
+    """Return three things, one for each axis (z, y, x), as a tuple."""
+    z, y, x = numbers
+    return z, y, x

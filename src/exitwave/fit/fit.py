@@ -17,12 +17,14 @@ from exitwave.fit.detect import detect
 from exitwave.fit.linear import affordable, locality
 from exitwave.fit.problem import Problem, weights_of
 from exitwave.fit.result import FitResult
+from exitwave.fit.shape import shaped, smooth_descent
 from exitwave.fit.slopes import Slopes
 from exitwave.fit.solvers import Limits, Solution, solve
 from exitwave.fit.stage import Stage
 from exitwave.fit.targets import accepted
 from exitwave.fit.unknown import Unknown, unknowns
 from exitwave.fit.watch import Checkpoint, State, Step, Watcher, fingerprint
+from exitwave.model import get, substitute
 from exitwave.render import render
 from exitwave.scene import Scene
 
@@ -131,6 +133,8 @@ class _Course:
         return Problem(scenes, self.data, weights_of(scenes.scenes, images, self.hidden), stage.blur, stage.loss)
 
     def _stage(self, number: int, stage: Stage) -> Solution:
+        if stage.edge is not None:
+            self._remesh(stage)
         starts = self._starts(stage) if self.done == 0 else [self.now.scenes]
         ended: list[tuple[float, tuple[Scene, ...], Solution]] = []
         for scenes in starts:
@@ -151,6 +155,20 @@ class _Course:
         self.now = self.now.moved(scenes)
         self.notes += solution.notes
         return solution
+
+    def _remesh(self, stage: Stage) -> None:
+        """Make the meshes anew that a stage moves, with edges of the length that it asks for."""
+        if self.file is not None:
+            raise ValueError("a checkpoint keeps vertices and not faces, got a stage with an edge; leave out either")
+        from exitwave.specimen.meshes import remesh
+
+        assert stage.edge is not None
+        scenes = list(self.now.scenes)
+        for block in shaped(self.now.only(stage.free or [block.name for block in self.now.blocks])):
+            for scene, path, _ in block.targets:
+                owner = path.rpartition(".")[0]
+                scenes[scene] = substitute(scenes[scene], {owner: remesh(get(scenes[scene], owner), stage.edge)})
+        self.now = self.now.moved(tuple(scenes))
 
     def _starts(self, stage: Stage) -> list[tuple[Scene, ...]]:
         """Return the scenes that a stage starts from: as they are, and scattered by the unknowns' scales."""
@@ -186,8 +204,15 @@ class _Course:
         history: list[float] = []
         solution = None
         problem = self.problem(free, stage)
+        meshes = shaped(free)
         if method == "auto":
-            method = "lm" if affordable(problem) else "lbfgs"
+            method = "shape" if meshes else "lm" if affordable(problem) else "lbfgs"
+        if method == "shape":
+            if not meshes:
+                raise ValueError(
+                    'method "shape" moves meshes, got a stage without one; free "specimen.parts.0.vertices" of a Mesh'
+                )
+            return self._shape(number, stage, problem, quiet)
         near = locality(problem)
         slopes = None if near is None else Slopes(near)
         tolerances = [stage.tolerance]
@@ -215,6 +240,18 @@ class _Course:
                 break
         assert solution is not None
         return free.scenes, replace(solution, history=history)
+
+    def _shape(self, number: int, stage: Stage, problem: Problem, quiet: bool) -> tuple[tuple[Scene, ...], Solution]:
+        """Return where a stage ends that moves meshes, and how it went."""
+
+        def report(vector: Tensor, loss: float, damping: float) -> None:
+            if not quiet:
+                self._report(number, problem, vector, loss, damping)
+
+        left = max(1, stage.steps - self.done)
+        vector = problem.coordinates.vector()
+        solution = smooth_descent(problem, vector, left, stage.tolerance, stage.smoothing, report)
+        return problem.coordinates.place(problem.split(solution.vector)), solution
 
     def _noise_varies(self, problem: Problem) -> bool:
         """Return whether the sensors' noise depends on the image."""

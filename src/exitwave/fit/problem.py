@@ -107,16 +107,24 @@ class Problem:
 
 
 def blurred(image: Tensor, sigma: float, spacing: tuple[float, ...]) -> Tensor:
-    """Return images (..., H, W) under a Gaussian of `sigma` micrometres that keeps the variance of white noise."""
-    shape = image.shape[-2:]
+    """Return images (..., H, W) or volumes (..., Z, H, W) under a Gaussian of `sigma` micrometres.
+
+    There are as many spatial axes as spacings. The variance of white noise stays what it is.
+    """
+    axes = range(-len(spacing), 0)
+    shape = image.shape[-len(spacing) :]
     size = [fast_length(n + math.ceil(4 * sigma / step)) for n, step in zip(shape, spacing, strict=True)]
-    fy = torch.fft.fftfreq(size[0], spacing[0], dtype=image.dtype, device=image.device)[:, None]
-    fx = torch.fft.rfftfreq(size[1], spacing[1], dtype=image.dtype, device=image.device)[None]
-    transfer = torch.exp(-2 * (math.pi * sigma) ** 2 * (fy**2 + fx**2))
-    # The kernel's energy is sum of squares over all pixels: 1 / (4 pi sigma^2) of a wide Gaussian.
-    gain = math.sqrt(4 * math.pi * sigma**2 / (spacing[0] * spacing[1]))
-    spectrum = torch.fft.rfft2(image, s=size) * (transfer * max(gain, 1.0))
-    return torch.fft.irfft2(spectrum, s=size)[..., : shape[0], : shape[1]]
+    spectrum = torch.fft.rfftn(image, s=size, dim=tuple(axes))
+    # The energy of a Gaussian, its sum of squares over all samples, is a product over the axes.
+    gain = 1.0
+    for axis, n, step in zip(axes, size, spacing, strict=True):
+        ladder = torch.fft.rfftfreq if axis == -1 else torch.fft.fftfreq
+        frequency = ladder(n, step, dtype=image.dtype, device=image.device)
+        transfer = torch.exp(-2 * (math.pi * sigma * frequency) ** 2)
+        spectrum = spectrum * transfer.reshape(-1, *(1,) * (-1 - axis))
+        gain *= max(math.sqrt(math.sqrt(4 * math.pi) * sigma / step), 1.0)
+    found = torch.fft.irfftn(spectrum * gain, s=size, dim=tuple(axes))
+    return found[(..., *(slice(n) for n in shape))]
 
 
 def weights_of(scenes: tuple[Scene, ...], images: tuple[Tensor, ...], masks: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

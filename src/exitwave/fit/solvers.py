@@ -105,7 +105,7 @@ def levenberg_marquardt(
     """
     now = costs(vector)
     if not math.isfinite(now.total):
-        raise ValueError(f"{_NOT_FINITE}; {now.why}")
+        raise ValueError(f"{NOT_FINITE}; {now.why}")
     history, notes = [now.total / count], []
     damping, growth = np.full(len(now.groups), start_damping), np.full(len(now.groups), 2.0)
     stalled = now.total <= limits.floor
@@ -153,7 +153,7 @@ def first_order(
     `scale` comes first. Adam's rate falls to zero along a cosine. Where the loss is not finite, the best point so far
     is gone back to and steps are halved.
     """
-    scale, loss = _scales(problem, vector)
+    scale, loss = curvature_scales(problem, vector)
     rate = 0.05 * math.sqrt(2 * loss)
     best, best_loss = vector.clone(), math.inf
     history: list[float] = []
@@ -180,7 +180,7 @@ def first_order(
             now, why = math.nan, str(error)
         if not math.isfinite(now):
             if not math.isfinite(best_loss) or shrink < 1e-3:
-                raise ValueError(f"{_NOT_FINITE}; {why}")
+                raise ValueError(f"{NOT_FINITE}; {why}")
             away = (point if not math.isfinite(problem.cost(point)[0]) else start + scale * moved.detach()) - best
             notes.append(f"step {len(history)} was taken back: {problem.offender(best, torch.nan_to_num(away))}")
             shrink /= 2
@@ -215,7 +215,7 @@ def _started(method: str, like: Tensor, rate: float) -> tuple[Tensor, torch.opti
     return moved, torch.optim.Adam([moved], lr=rate)
 
 
-def _scales(problem: Problem, vector: Tensor) -> tuple[Tensor, float]:
+def curvature_scales(problem: Problem, vector: Tensor) -> tuple[Tensor, float]:
     """Return per number the step that changes the residual by 1 RMS, one value a piece, and the loss at the start.
 
     The mean curvature of a piece is that along a random direction of signs (Hutchinson, Commun. Stat. 19, 433, 1990).
@@ -237,8 +237,8 @@ def _scales(problem: Problem, vector: Tensor) -> tuple[Tensor, float]:
         else:
             scales.append(torch.full_like(piece, 1 / math.sqrt(curvature) if curvature > 0 else 1.0))
     if not math.isfinite(loss):
-        raise ValueError(_NOT_FINITE)
+        raise ValueError(NOT_FINITE)
     return torch.cat(scales), loss
 
 
-_NOT_FINITE = "the fit must start from a finite image, got NaN or infinity; move the start inside its ranges"
+NOT_FINITE = "the fit must start from a finite image, got NaN or infinity; move the start inside its ranges"

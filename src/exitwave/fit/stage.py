@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from exitwave.fit.unknown import Unknown, unknowns
 
-METHODS = ("auto", "lm", "lbfgs", "adam")
+METHODS = ("auto", "lm", "lbfgs", "adam", "shape")
 LOSSES = ("gaussian", "huber", "cauchy")
 
 
@@ -19,10 +19,13 @@ class Stage:
     (standard deviation in micrometres), which widens the valley that a start must lie in. `loss` is "gaussian"
     (residuals in standard deviations of the sensor's noise, squared), or, where the model misses some pixels, "huber"
     (linear beyond 1.345) or "cauchy" (log(1 + (r / 2.385)^2), which all but ignores outliers). `method`: "lm"
-    (Levenberg-Marquardt), "lbfgs" or "adam"; "auto" takes "lm" wherever its Jacobian is affordable. The stage ends
-    after `steps`, or when the loss falls by less than `tolerance` of itself. With several `starts`, the first is where
-    the stage before ended and the others are scattered about it by the unknowns' scales (drawn from `seed`); the best
-    goes on.
+    (Levenberg-Marquardt), "lbfgs", "adam", or "shape", which moves the vertices of meshes smoothly: their slopes are
+    smoothed by (1 + `smoothing` L)^-2, L the Laplacian of the mesh, and no vertex moves farther in a step than its
+    unknown's scale, a quarter of a voxel at first if it has none. "auto" takes "shape" for meshes, and else "lm"
+    wherever its Jacobian is affordable. With `edge`, meshes whose vertices are free are made anew before the stage,
+    with edges of about that many micrometres. The stage ends after `steps`, or when the loss falls by less than
+    `tolerance` of itself. With several `starts`, the first is where the stage before ended and the others are scattered
+    about it by the unknowns' scales (drawn from `seed`); the best goes on.
     """
 
     free: tuple[str, ...] | None = None
@@ -33,6 +36,8 @@ class Stage:
     loss: str = "gaussian"
     starts: int = 1
     seed: int = 0
+    smoothing: float = 50.0
+    edge: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.free, str) or (self.free is not None and not self.free):
@@ -43,6 +48,10 @@ class Stage:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got '{self.loss}'")
         if self.steps < 1 or not 0 <= self.tolerance < 1:
             raise ValueError(f"steps must be at least 1 and tolerance in [0, 1), got {self.steps} and {self.tolerance}")
+        if not 0 <= self.smoothing < float("inf") or not (self.edge is None or 0 < self.edge < float("inf")):
+            raise ValueError(
+                f"smoothing must be zero or more and edge a positive length in um, got {self.smoothing} and {self.edge}"
+            )
         if not 0 <= self.blur < float("inf") or self.starts < 1:
             raise ValueError(f"blur must be zero or more um and starts at least 1, got {self.blur} and {self.starts}")
 

@@ -47,3 +47,12 @@ class Specimen(Value):
         """Return the z of the centres of all particles (N,) in micrometres; empty without any."""
         centers = self._arrays(".center")
         return torch.cat([center[:, 0] for center in centers]) if centers else self.medium.new_zeros(0)
+
+    def extent(self) -> tuple[list[float], list[float]]:
+        """Return the lowest and the highest coordinates (z, y, x) of points and vertices, in micrometres."""
+        places = [place.detach() for place in (*self._arrays(".center"), *self._arrays(".vertices")) if len(place)]
+        if not places:
+            return [0.0] * 3, [0.0] * 3
+        low = torch.stack([place.amin(0).double() for place in places]).amin(0)
+        high = torch.stack([place.amax(0).double() for place in places]).amax(0)
+        return low.tolist(), high.tolist()
