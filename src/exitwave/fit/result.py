@@ -11,6 +11,9 @@ from torch import Tensor
 
 from exitwave.scene import Scene
 
+# Numbers of one unknown that a summary lists.
+_LISTED = 200
+
 
 def digits(number: float, error: float | None) -> str:
     """Return a number with as many decimals as its standard error has to two digits.
@@ -76,6 +79,9 @@ class FitResult:
         """Return the fitted numbers with their standard errors as a table, one number a line, and what to know."""
         lines = []
         for path, value in self.values.items():
+            if value.numel() > _LISTED:
+                lines.append(f"{path:45s} {' x '.join(map(str, value.shape))} numbers")
+                continue
             errors = self.stderr[path].flatten().tolist() if path in self.stderr else [None] * value.numel()
             for number, error in zip(value.flatten().tolist(), errors, strict=True):
                 spread = "" if error is None else f" +- {error:.2g}"
