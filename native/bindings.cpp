@@ -13,6 +13,7 @@ void bind_silhouette(nb::module_ &);
 void bind_exitwave(nb::module_ &);
 void bind_pupil(nb::module_ &);
 void bind_camera(nb::module_ &);
+void bind_spread(nb::module_ &);
 
 namespace exitwave {
 
@@ -76,4 +77,5 @@ NB_MODULE(_native, module) {
     bind_exitwave(module);
     bind_pupil(module);
     bind_camera(module);
+    bind_spread(module);
 }

@@ -23,24 +23,42 @@ from exitwave.fit import (
     optics_then_particles,
 )
 from exitwave.grid import Grid
-from exitwave.illumination import Annulus, Coherent, HalfDisk, Koehler, SourcePoints
-from exitwave.interaction import Multislice, Transmission
+from exitwave.illumination import Annulus, Coherent, Flood, HalfDisk, Koehler, LightSheet, ScannedSpot, SourcePoints
+from exitwave.interaction import Emission, Multislice, Transmission
 from exitwave.model import Value, get, paths, substitute
-from exitwave.optics import Objective, PhaseRing, Polarization, Reference, Shear
+from exitwave.optics import (
+    PSF,
+    Detection,
+    GaussianPSF,
+    MeasuredPSF,
+    Objective,
+    PhaseRing,
+    Polarization,
+    PupilPSF,
+    Reference,
+    ScalarPSF,
+    Shear,
+    TiledPSF,
+    VectorialPSF,
+)
 from exitwave.presets import (
     brightfield,
+    confocal,
     darkfield,
     dic,
     hologram,
+    light_sheet,
     oblique,
     phase_contrast,
     polarized,
     quantitative_phase,
+    two_photon,
+    widefield,
 )
 from exitwave.priors import Choice, LogNormal, LogUniform, Mixture, Normal, TruncatedNormal, Uniform
 from exitwave.quantity import Param, Quantity, param, per_particle
 from exitwave.random import Key
-from exitwave.render import kernel_loss, optical_field, render, source_error
+from exitwave.render import kernel_loss, optical_field, psf, render, source_error
 from exitwave.sample import sample
 from exitwave.scene import Microscope, Scene
 from exitwave.sensor import Camera, Ideal, Interferometer, camera_rgb
@@ -52,9 +70,12 @@ from exitwave.specimen import (
     Crystal,
     Disk,
     Ellipsoid,
+    Filaments,
     Film,
     Material,
+    Mesh,
     Particles,
+    Points,
     PoissonDisk,
     Population,
     Rod,
@@ -62,11 +83,13 @@ from exitwave.specimen import (
     Sedimented,
     Specimen,
     Sphere,
+    Tetrahedra,
     material,
 )
 from exitwave.toml import dump, load
 
 __all__ = [
+    "PSF",
     "Agglomerates",
     "Annulus",
     "Box",
@@ -77,19 +100,27 @@ __all__ = [
     "Colony",
     "Crystal",
     "Design",
+    "Detection",
     "Disk",
     "Ellipsoid",
+    "Emission",
+    "Filaments",
     "Film",
     "FitResult",
+    "Flood",
+    "GaussianPSF",
     "Grid",
     "HalfDisk",
     "Ideal",
     "Interferometer",
     "Key",
     "Koehler",
+    "LightSheet",
     "LogNormal",
     "LogUniform",
     "Material",
+    "MeasuredPSF",
+    "Mesh",
     "Microscope",
     "Mixture",
     "Movie",
@@ -99,12 +130,16 @@ __all__ = [
     "Param",
     "Particles",
     "PhaseRing",
+    "Points",
     "PoissonDisk",
     "Polarization",
     "Population",
+    "PupilPSF",
     "Quantity",
     "Reference",
     "Rod",
+    "ScalarPSF",
+    "ScannedSpot",
     "Scattered",
     "Scene",
     "Sedimented",
@@ -115,16 +150,20 @@ __all__ = [
     "Stage",
     "Step",
     "Stream",
+    "Tetrahedra",
+    "TiledPSF",
     "Transmission",
     "TruncatedNormal",
     "Truth",
     "Uniform",
     "Unknown",
     "Value",
+    "VectorialPSF",
     "annotate",
     "brightfield",
     "camera_rgb",
     "coarse_to_fine",
+    "confocal",
     "darkfield",
     "design",
     "detect",
@@ -135,6 +174,7 @@ __all__ = [
     "get",
     "hologram",
     "kernel_loss",
+    "light_sheet",
     "load",
     "material",
     "multi_start",
@@ -146,6 +186,7 @@ __all__ = [
     "per_particle",
     "phase_contrast",
     "polarized",
+    "psf",
     "quantitative_phase",
     "recipe",
     "recipes",
@@ -153,4 +194,6 @@ __all__ = [
     "sample",
     "source_error",
     "substitute",
+    "two_photon",
+    "widefield",
 ]

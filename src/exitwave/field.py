@@ -103,8 +103,9 @@ class Wave(Protocol):
 
 @dataclass(frozen=True)
 class Light:
-    """The light on a detector, (L, H, W), relative to the empty field: complex amplitudes or real irradiances.
+    """The light on a detector, (L, H, W): complex amplitudes or real irradiances relative to the empty field.
 
+    Of emitted light it is photons, in volumes (L, Z, H, W).
     `spectrum` (L,) is the strength of each wavelength; `grid` is the image's.
     """
 

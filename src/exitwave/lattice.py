@@ -63,18 +63,10 @@ class Lattice:
         return fz[:, None, None], fy[:, None], fx[: self.order[2] + 1]
 
     def resolved(self) -> Lattice:
-        """Return the same box with samples fine enough for all its frequencies, and all of it to be looked at."""
+        """Return the same box with samples fine enough for all its frequencies, all of it looked at, from its corner."""
         shape = [fast_length(2 * order + 1) for order in self.order]
         spacing = [period / n for period, n in zip(self.period, shape, strict=True)]
         return replace(self, shape=triple(shape), spacing=triple(spacing), corner=(0, 0, 0), window=triple(shape))
-
-    def places(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the coordinates of the box's samples, z (n,), y (m,) and x (k,) in um; the image's own origin is 0."""
-        z, y, x = (
-            start + torch.arange(n).to(like) * step
-            for start, n, step in zip(self.origin, self.shape, self.spacing, strict=True)
-        )
-        return z, y, x
 
     def lags(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the distances from an emitter, z (n,), y (m,), x (k,) in um, that tell its image's kept frequencies.

@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import math
 
-from exitwave.illumination import Annulus, Coherent, HalfDisk, Koehler
-from exitwave.interaction import Multislice, Transmission
-from exitwave.optics import Objective, PhaseRing, Polarization, Reference, Shear
+from exitwave.illumination import Annulus, Coherent, HalfDisk, Koehler, LightSheet, ScannedSpot, Flood
+from exitwave.interaction import Emission, Multislice, Transmission
+from exitwave.optics import (
+    PSF,
+    Detection,
+    Objective,
+    PhaseRing,
+    Polarization,
+    Reference,
+    Shear,
+    VectorialPSF,
+)
 from exitwave.quantity import Numeric, is_prior
 from exitwave.scene import Microscope
 from exitwave.sensor import Camera, Ideal, Interferometer
@@ -200,3 +209,87 @@ def quantitative_phase(
     """
     optics = Objective(na, defocus, index=index, polarization=polarization)
     return Microscope(Coherent(wavelength), interaction or Transmission(), optics, sensor or Interferometer())
+
+
+def widefield(
+    psf: PSF | None = None,
+    na: Numeric = 1.2,
+    wavelength: Numeric = 0.52,
+    index: Numeric = 1.33,
+    interaction: Emission | None = None,
+    sensor: Ideal | Camera | None = None,
+) -> Microscope:
+    """Return a fluorescence microscope whose light excites everything evenly, and whose camera sees every plane.
+
+    `wavelength` is that of the emission. Without a `psf`, it is that of an aplanatic lens, `VectorialPSF`.
+
+    >>> widefield(GaussianPSF(sigma=(0.4, 0.2, 0.2))).optics.psf.sigma
+    tensor([0.4000, 0.2000, 0.2000], dtype=torch.float64)
+    """
+    optics = Detection(psf or VectorialPSF(na=na, wavelength=wavelength, index=index))
+    return Microscope(Flood(), interaction or Emission(), optics, sensor or Ideal())
+
+
+def confocal(
+    psf: PSF | None = None,
+    na: Numeric = 1.2,
+    wavelength: Numeric = 0.52,
+    excitation: Numeric = 0.488,
+    pinhole: Numeric = 1.0,
+    index: Numeric = 1.33,
+    interaction: Emission | None = None,
+    sensor: Ideal | Camera | None = None,
+) -> Microscope:
+    """Return a confocal microscope: a scanned spot of the wavelength `excitation`, and a pinhole before the detector.
+
+    `pinhole` is its diameter in Airy units of the emission, 1.22 wavelength / na in the specimen.
+
+    >>> float(confocal(pinhole=0.8).optics.pinhole)
+    0.8
+    """
+    optics = Detection(psf or VectorialPSF(na=na, wavelength=wavelength, index=index), pinhole=pinhole)
+    spot = ScannedSpot(VectorialPSF(na=na, wavelength=excitation, index=index))
+    return Microscope(spot, interaction or Emission(), optics, sensor or Ideal())
+
+
+def two_photon(
+    psf: PSF | None = None,
+    na: Numeric = 1.0,
+    wavelength: Numeric = 0.52,
+    excitation: Numeric = 0.92,
+    index: Numeric = 1.33,
+    interaction: Emission | None = None,
+    sensor: Ideal | Camera | None = None,
+) -> Microscope:
+    """Return a two-photon microscope: the square of a scanned infrared spot excites, and all emission is counted.
+
+    `psf` is that of the spot; without one, it is that of an aplanatic lens at the wavelength `excitation`.
+
+    >>> two_photon().illumination.photons
+    2
+    """
+    lamp = ScannedSpot(psf or VectorialPSF(na=na, wavelength=excitation, index=index), photons=2)
+    return Microscope(
+        lamp,
+        interaction or Emission(),
+        Detection(VectorialPSF(na=na, wavelength=wavelength, index=index)),
+        sensor or Ideal(),
+    )
+
+
+def light_sheet(
+    psf: PSF | None = None,
+    na: Numeric = 0.8,
+    wavelength: Numeric = 0.52,
+    thickness: Numeric = 1.0,
+    index: Numeric = 1.33,
+    interaction: Emission | None = None,
+    sensor: Ideal | Camera | None = None,
+) -> Microscope:
+    """Return a light-sheet microscope; `thickness` is the standard deviation of the sheet along z in micrometres.
+
+    >>> float(light_sheet(thickness=2.0).illumination.thickness)
+    2.0
+    """
+    optics = Detection(psf or VectorialPSF(na=na, wavelength=wavelength, index=index))
+    return Microscope(LightSheet(thickness), interaction or Emission(), optics, sensor or Ideal())

@@ -50,8 +50,18 @@ if TYPE_CHECKING:
         def __get__(self, instance: Any, owner: Any) -> Any: ...
         def __set__(self, instance: Any, value: Numeric | None) -> None: ...
 
+    class Table:
+        """The static type of a table of whole numbers: integers go in, an int64 tensor comes out."""
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Any: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Tensor: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+        def __set__(self, instance: Any, value: Tensor | np.ndarray | Sequence[Any] | None) -> None: ...
+
 else:
-    Quantity = Tensor
+    Quantity = Table = Tensor
 
 
 ANY_SHAPE = ("...",)

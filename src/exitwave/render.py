@@ -7,9 +7,11 @@ from torch import Tensor
 
 from exitwave.field import Source, Wave
 from exitwave.illumination import refined
-from exitwave.interaction import expose
+from exitwave.interaction import Emission, expose
 from exitwave.model import substitute
 from exitwave.scene import Scene, require_numbers
+from exitwave.sensor import Ideal
+from exitwave.specimen import Points
 from exitwave.stages import Passing, require
 
 
@@ -29,6 +31,25 @@ def render(scene: Scene, generator: torch.Generator | None = None) -> Tensor:
     stages = scene.microscope
     light = stages.interaction.light(scene.specimen, stages.illumination, stages.optics, stages.sensor, scene.grid)
     return stages.sensor.read(light, generator)
+
+
+def psf(scene: Scene) -> Tensor:
+    """Return the point spread function of a fluorescence scene on its grid: the image of one point of emission 1.
+
+    The point lies at the origin, sample n // 2 of every axis. Excitation, pinhole and depth are those of the scene;
+    sensor, bleaching and background are left out.
+
+    >>> import exitwave as ew
+    >>> microscope = ew.widefield(ew.GaussianPSF(sigma=(0.4, 0.2, 0.2)))
+    >>> scene = ew.Scene(ew.Specimen(()), microscope, ew.Grid((32, 24, 24), 0.1))
+    >>> round(float(ew.psf(scene).sum()), 3)
+    1.0
+    """
+    require(scene.microscope.interaction, Emission, "interaction", _NO_EMISSION)
+    like = scene.specimen.medium.new_zeros(1, 3, dtype=scene.specimen.dtype)
+    changes = {"specimen.parts": (Points(like),), "microscope.sensor": Ideal()}
+    still = {"microscope.interaction.bleaching": 0.0, "microscope.interaction.background": 0.0}
+    return render(substitute(scene, {**changes, **still}))
 
 
 def optical_field(scene: Scene) -> Tensor:
@@ -88,3 +109,4 @@ def _exposed(scene: Scene) -> tuple[Wave, Source]:
 
 
 _NO_WAVE = "only light that passes the specimen has a field and a source; use Transmission() or Multislice()"
+_NO_EMISSION = "light that passes the specimen has no point spread function; use a preset such as widefield()"

@@ -41,7 +41,13 @@ class Optics(Protocol):
 
 @runtime_checkable
 class Excitation(Protocol):
-    """What makes fluorophores emit: its strength by the distance from the focus, relative to the focus."""
+    """What makes fluorophores emit: its strength by the distance from the focus, relative to the focus.
+
+    `scanned` light is a spot that moves over the specimen while one detector counts; any other reaches a whole plane
+    alike and a camera sees it at once.
+    """
+
+    scanned: ClassVar[bool]
 
     def relative(self, z: Tensor, y: Tensor, x: Tensor) -> Tensor | None: ...
 

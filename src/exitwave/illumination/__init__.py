@@ -1,8 +1,19 @@
 """What reaches the specimen."""
 
+from exitwave.illumination.excitation import Flood, LightSheet, ScannedSpot
 from exitwave.illumination.koehler import Coherent, Koehler
 from exitwave.illumination.points import SourcePoints
 from exitwave.illumination.rings import Annulus, HalfDisk
 from exitwave.illumination.sampling import refined
 
-__all__ = ["Annulus", "Coherent", "HalfDisk", "Koehler", "SourcePoints", "refined"]
+__all__ = [
+    "Annulus",
+    "Coherent",
+    "Flood",
+    "HalfDisk",
+    "Koehler",
+    "LightSheet",
+    "ScannedSpot",
+    "SourcePoints",
+    "refined",
+]

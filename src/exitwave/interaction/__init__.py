@@ -1,7 +1,19 @@
 """What leaves the specimen."""
 
+from exitwave.interaction.emission import Emission
+from exitwave.interaction.memory import free_memory, predicted_memory
 from exitwave.interaction.multislice import DeepWave, Multislice
 from exitwave.interaction.passing import canvas_of, expose
 from exitwave.interaction.transmission import ThinWave, Transmission
 
-__all__ = ["DeepWave", "Multislice", "ThinWave", "Transmission", "canvas_of", "expose"]
+__all__ = [
+    "DeepWave",
+    "Emission",
+    "Multislice",
+    "ThinWave",
+    "Transmission",
+    "canvas_of",
+    "expose",
+    "free_memory",
+    "predicted_memory",
+]

@@ -19,7 +19,9 @@ def lattice_of(grid: Grid, low: Sequence[float], high: Sequence[float], band: Tr
     """
     axes = [_axis(*axis) for axis in zip(_counts(grid), _steps(grid, band), low, high, band, reach, strict=True)]
     shape, order, corner, nearest, fade = zip(*axes, strict=True)
-    return Lattice(triple(shape), _steps(grid, band), triple(order), triple(corner), _counts(grid), triple(nearest), triple(fade))
+    return Lattice(
+        triple(shape), _steps(grid, band), triple(order), triple(corner), _counts(grid), triple(nearest), triple(fade)
+    )
 
 
 def _counts(grid: Grid) -> tuple[int, int, int]:
@@ -47,12 +49,12 @@ def _axis(
     begin, stop = max(nearest, -reach), min(farthest, reach)
     fade = 2 / band
     # Light that leaves the box at one side comes in at the other: there it may meet nothing that is looked at.
-    period = max(farthest - begin, stop - nearest, stop - begin + 2 * fade, max(last, end) - min(first, start) + step)
+    alone = farthest - nearest + 2 * fade if math.isinf(reach) else reach + max(farthest, -nearest)
+    period = max(alone, max(last, end) - min(first, start) + step)
     count = fast_length(math.ceil(period / step - 1e-9))
     period = count * step
     # What is faded out is a little wider in frequency than what is not.
     order = math.ceil(band * period + (period / fade if math.isinf(reach) else 0.0))
     corner = max(0, math.ceil((first - start) / step - 1e-9))
     slack = (period - (stop - begin)) / 2
-    return count, order, min(corner, count - n), begin - slack, fade
-
+    return count, order, min(corner, count - n), begin - slack, min(fade, slack)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from exitwave.field import Light
 from exitwave.grid import Grid
@@ -15,11 +16,15 @@ from exitwave.interaction.memory import require_memory
 from exitwave.lattice import Lattice
 from exitwave.model import Value
 from exitwave.quantity import Quantity, param
-from exitwave.raster.quadrature import Emitters, emitters
+from exitwave.raster.quadrature import Emitters, emitters, envelope_of
 from exitwave.raster.simplex import direct
-from exitwave.raster.spectrum import solid_spectrum, spectrum, spectrum_of_samples, volume
+from exitwave.raster.spectrum import spectrum, volume
+from exitwave.raster.spread import Envelope
 from exitwave.specimen import Specimen
 from exitwave.stages import Collector, Excitation, Sensor, Spread, require
+
+# An attenuation per micrometre that no specimen is thick enough to show.
+_LEAST = 1e-7
 
 
 class Emission(Value):
@@ -30,13 +35,13 @@ class Emission(Value):
     Fourier transform, at the frequencies that the optics pass. On a grid (height, width) the image is the plane z = 0,
     in which an emitter in focus sums to its emission.
 
-    `attenuation` weakens light by exp(-attenuation * depth) on its way to the objective, depth counted down from the
-    height `surface` (the top of the grid, if it is not given). `bleaching` is the share of the emission that is lost
-    from one plane of a stack to the next, the lowest first. `background` is added to every voxel. `rtol` is the
-    relative error (of the norm of the image) that numbers of quadrature points and of frequencies are chosen for.
-    `method` "spectral" spreads quadrature points on a grid; "direct" sums the closed form of every element at every
-    frequency, exactly, and is for tiny scenes. `memory` is the most in GiB that a rendering may take; what is free, if
-    it is not given.
+    `attenuation` weakens light by exp(-attenuation * depth) on its way to the objective, the depth counted down from
+    the height `surface` (the top of the grid, if it is not given): light from there is what emission is given for.
+    `bleaching` is the share of the emission that is lost from one plane of a stack to the next, the lowest first.
+    `background` is added to every voxel. `rtol` is the relative error (of the norm of the image) that numbers of
+    quadrature points and of frequencies are chosen for. `method` "spectral" spreads quadrature points on a grid;
+    "direct" sums the closed form of every element at every frequency, exactly, and is for tiny scenes. `memory` is
+    the most in GiB that a rendering may take; what is free, if it is not given.
     """
 
     attenuation: Quantity = param("1/um", low=0.0, high=1e3, default=0.0, doc="loss on the way to the objective")
@@ -57,7 +62,7 @@ class Emission(Value):
 
     def require(self, illumination: object, optics: object, sensor: object) -> None:
         """Raise a one-line error where the other stages are not those of a fluorescence microscope."""
-        require(illumination, Excitation, "illumination", "use Uniform(), LightSheet() or ScannedSpot()")
+        require(illumination, Excitation, "illumination", "use Flood(), LightSheet() or ScannedSpot()")
         require(optics, Collector, "optics", "use Detection(psf)")
         require(sensor, Sensor, "sensor", "use a Camera() or Ideal()")
         if isinstance(sensor, Sensor) and sensor.coherent:
@@ -82,7 +87,7 @@ class Emission(Value):
         lattice = self.lattice(specimen, illumination, spread, grid)
         require_memory(lattice, like.element_size(), self.memory)
         transfer = spread.transfer(lattice, like, illumination)
-        found = self._spectrum(specimen, spread, lattice, grid, like) * transfer
+        found = self._spectrum(specimen, spread, lattice, grid, transfer) * transfer
         _, fy, fx = lattice.frequencies(like)
         pixels = sensor.transfer(fy, fx, (lattice.spacing[1], lattice.spacing[2]))
         density = volume(found if pixels is None else found * pixels, lattice)
@@ -95,47 +100,91 @@ class Emission(Value):
     def lattice(self, specimen: Specimen, illumination: Excitation, spread: Spread, grid: Grid) -> Lattice:
         """Return the frequencies that the image of a specimen on a grid is made of."""
         low, high = specimen.extent()
-        ends = [((n - 1 - n // 2) * step, -(n // 2) * step) for n, step in zip(grid.shape, grid.spacing, strict=True)]
-        top, bottom = ends[0] if len(grid.shape) == 3 else (0.0, 0.0)
+        bottom, top = _ends(grid)
         depth = max(top - low[0], high[0] - bottom, 0.0)
         band = spread.band(self.rtol, illumination)
         return lattice_of(grid, low, high, band, spread.reach(self.rtol, depth, illumination))
 
-    def _spectrum(self, specimen: Specimen, spread: Spread, lattice: Lattice, grid: Grid, like: Tensor) -> Tensor:
+    def _spectrum(self, specimen: Specimen, spread: Spread, lattice: Lattice, grid: Grid, transfer: Tensor) -> Tensor:
         """Return the spectrum of the light that leaves the specimen towards the objective, on a lattice."""
+        lossless, shared = not self._attenuates(), spread.share(transfer.real.new_zeros(1, 3)) is not None
         if self.method == "direct":
-            if float(self.attenuation.detach()) or spread.share(like.new_zeros(1, 3)) is not None:
+            if shared or not lossless:
                 raise ValueError('method "direct" needs one spread for all places and no attenuation; use "spectral"')
-            return direct(specimen.parts, lattice, like)
-        given = [emitters(part, lattice, self.rtol) for part in specimen.parts]
-        total = like.new_zeros(lattice.bands, dtype=torch.complex64 if like.dtype == torch.float32 else torch.complex128)
-        for sources in given:
-            if sources.weight is not None:
-                kept = self._kept(sources.position, spread, grid)
-                weight = sources.weight if kept is None else sources.weight * kept
-                total = total + spectrum(Emitters(sources.position, weight, None), lattice, self.rtol)
-            if sources.flux is not None:
-                total = total + self._solid(sources, spread, lattice, grid, like)
-        return total
+            return torch.stack([direct(part, lattice) for part in specimen.parts]).sum(0)
+        # Frequencies that hardly pass need not be right.
+        envelope = envelope_of(transfer.detach(), lattice)
+        found = []
+        for part in specimen.parts:
+            sources = emitters(part, lattice, self.rtol, envelope)
+            share = spread.share(sources.position) if shared else None
+            bright = None if lossless else self._brightness(sources.position[:, 0], grid)
+            weight = _times(_times(sources.weight, share), bright)
+            if sources.flux is None or not (shared or not lossless):
+                found.append(spectrum(Emitters(sources.position, weight, sources.flux), lattice, self.rtol, envelope))
+                continue
+            if weight is not None:
+                found.append(spectrum(Emitters(sources.position, weight), lattice, self.rtol, envelope))
+            solid = self._solid(sources, bright, lattice, envelope)
+            found.append(_shown(solid, spread, lattice) if shared else solid)
+        return torch.stack(found).sum(0)
 
-    def _kept(self, position: Tensor, spread: Spread, grid: Grid) -> Tensor | None:
-        """Return the share (Q,) of light from places (Q, 3) that reaches the objective and shows a spread."""
-        share = spread.share(position)
-        if not self.attenuation.requires_grad and float(self.attenuation) == 0:
-            return share
+    def _attenuates(self) -> bool:
+        """Return whether light is lost on its way to the objective, or might come to be."""
+        changing = self.attenuation.requires_grad or forward_ad.unpack_dual(self.attenuation).tangent is not None
+        return changing or float(self.attenuation) > 0
+
+    def _brightness(self, z: Tensor, grid: Grid) -> Tensor:
+        """Return how much (Q,) of the light from heights z (Q,) in micrometres reaches the objective."""
         given: Any = self.surface
-        top = (grid.shape[0] - 1 - grid.shape[0] // 2) * grid.spacing[0] if len(grid.shape) == 3 else 0.0
-        surface = position.new_tensor(top) if given is None else given.to(position)
-        left = torch.exp(-self.attenuation.to(position) * (surface - position[:, 0]).clamp(min=0.0))
-        return left if share is None else left * share
+        surface = _ends(grid)[1] if given is None else given.to(z)
+        return torch.exp(self.attenuation.to(z) * (z - surface))
 
-    def _solid(self, sources: Emitters, spread: Spread, lattice: Lattice, grid: Grid, like: Tensor) -> Tensor:
-        """Return the spectrum of filled bodies; where light is lost on its way, that of samples of their density."""
-        whole = solid_spectrum(sources, lattice, self.rtol)
-        fine = lattice.resolved()
-        z, y, x = fine.places(like)
-        position = torch.stack(torch.meshgrid(z, y, x, indexing="ij"), -1).reshape(-1, 3)
-        kept = self._kept(position, spread, grid)
-        if kept is None:
-            return whole
-        return spectrum_of_samples(volume(whole, fine) * kept.reshape(fine.shape), lattice)
+    def _solid(self, sources: Emitters, bright: Tensor | None, lattice: Lattice, envelope: Envelope) -> Tensor:
+        """Return the spectrum of filled bodies, the deeper the dimmer.
+
+        exp(a z - 2 pi i f.x) is the divergence of itself along z over a - 2 pi i f_z, so that the surface tells all of
+        it by its flux along z. For f_z = 0 a constant less changes nothing, for surfaces are closed, and loses nothing
+        to cancellation where a is small.
+        """
+        if bright is None:
+            return spectrum(Emitters(sources.position, None, sources.flux), lattice, self.rtol, envelope)
+        assert sources.flux is not None
+        position, through = sources.position, sources.flux[:, 0]
+        loss = self.attenuation.to(bright).clamp(min=_LEAST)
+        middle = position[:, 0].detach().mean()
+        rise = torch.expm1(loss * (position[:, 0] - middle)) / loss * torch.exp(loss * (middle - position[:, 0]))
+        waves, still = (
+            spectrum(Emitters(position, through * bright * factor), lattice, self.rtol, envelope)
+            for factor in (1.0, rise)
+        )
+        fz = lattice.frequencies(bright)[0]
+        slope = torch.complex(loss.expand(fz.shape), -2 * math.pi * fz)
+        return torch.where(fz == 0, still, waves / slope)
+
+
+def _times(weight: Tensor | None, factor: Tensor | None) -> Tensor | None:
+    """Return the product of weights and a factor, either of which may not be there."""
+    return weight if weight is None or factor is None else weight * factor
+
+
+def _shown(solid: Tensor, spread: Spread, lattice: Lattice) -> Tensor:
+    """Return the spectrum of the part of a density that shows a spread, from samples of it."""
+    fine = lattice.resolved()
+    density = volume(solid, fine)
+    axes = zip(lattice.origin, fine.shape, fine.spacing, strict=True)
+    places = [first + torch.arange(n).to(density) * step for first, n, step in axes]
+    share = spread.share(torch.stack(torch.meshgrid(*places, indexing="ij"), -1).reshape(-1, 3))
+    assert share is not None  # it is asked for where there are several spreads
+    found = torch.fft.rfftn(density * share.reshape(fine.shape)) * math.prod(fine.spacing)
+    for axis, order in enumerate(lattice.order[:2]):
+        found = torch.cat([found.narrow(axis, 0, order + 1), found.narrow(axis, fine.shape[axis] - order, order)], axis)
+    return found[..., : lattice.order[2] + 1]
+
+
+def _ends(grid: Grid) -> tuple[float, float]:
+    """Return the heights of the lowest and the highest plane of a grid in micrometres; an image is the plane z = 0."""
+    if len(grid.shape) == 2:
+        return 0.0, 0.0
+    count, step = grid.shape[0], grid.spacing[0]
+    return -(count // 2) * step, (count - 1 - count // 2) * step

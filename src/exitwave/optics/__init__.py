@@ -2,6 +2,30 @@
 
 from exitwave.optics.contrast import PhaseRing, Polarization, Reference, Shear
 from exitwave.optics.objective import Objective
+from exitwave.optics.psf.detection import Detection
+from exitwave.optics.psf.gaussian import GaussianPSF
+from exitwave.optics.psf.measured import MeasuredPSF
+from exitwave.optics.psf.pupil import PupilPSF
+from exitwave.optics.psf.sampling import PSF
+from exitwave.optics.psf.scalar import ScalarPSF
+from exitwave.optics.psf.tiled import TiledPSF
+from exitwave.optics.psf.vectorial import VectorialPSF
 from exitwave.optics.zernike import noll, zernike
 
-__all__ = ["Objective", "PhaseRing", "Polarization", "Reference", "Shear", "noll", "zernike"]
+__all__ = [
+    "PSF",
+    "Detection",
+    "GaussianPSF",
+    "MeasuredPSF",
+    "Objective",
+    "PhaseRing",
+    "Polarization",
+    "PupilPSF",
+    "Reference",
+    "ScalarPSF",
+    "Shear",
+    "TiledPSF",
+    "VectorialPSF",
+    "noll",
+    "zernike",
+]

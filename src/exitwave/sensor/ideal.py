@@ -44,7 +44,7 @@ class Ideal(Value):
 
 
 def mix(light: Light, response: Tensor | None) -> Tensor:
-    """Return wavelengths (L, H, W) weighed into one image (H, W), or into channels (C, H, W) by a response (C, L)."""
+    """Return wavelengths (L, ..., H, W) weighed into one image (..., H, W), or by a response (C, L) into C of them."""
     spectrum = light.spectrum.to(light.data)
     if response is not None and response.shape[-1] != len(spectrum):
         raise ValueError(
@@ -52,7 +52,7 @@ def mix(light: Light, response: Tensor | None) -> Tensor:
         )
     weight = spectrum if response is None else spectrum * response.to(light.data)
     weight = weight / weight.sum(-1, keepdim=True)
-    return torch.einsum("...l,lhw->...hw", weight, light.data)
+    return torch.tensordot(weight, light.data, dims=1)
 
 
 def check_response(response: Tensor | None) -> None:

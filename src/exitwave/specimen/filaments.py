@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.quantity import Quantity, indices, param
+from exitwave.quantity import Quantity, Table, indices, param
 from exitwave.specimen.tables import check_table
 
 
@@ -23,7 +23,7 @@ class Filaments(Value):
     """
 
     vertices: Quantity = param("um", dims=("V", 3), doc="positions (z, y, x)")
-    segments: Tensor = indices("S", 2, default=None, doc="the two vertices of every segment")
+    segments: Table = indices("S", 2, default=None, doc="the two vertices of every segment")
     density: Quantity = param("photon/um", low=0.0, high=1e12, dims=("S",), default=None, doc="emission per length")
     label: str = "filament"
 

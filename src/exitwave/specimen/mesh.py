@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.quantity import Quantity, indices, param
+from exitwave.quantity import Quantity, Table, indices, param
 from exitwave.specimen.tables import check_table
 
 
@@ -28,9 +28,9 @@ class Mesh(Value):
     """
 
     vertices: Quantity = param("um", dims=("V", 3), doc="positions (z, y, x)")
-    faces: Tensor = indices("F", 3, doc="the three vertices of every face")
+    faces: Table = indices("F", 3, doc="the three vertices of every face")
     density: Quantity = param("photon/um^2", low=0.0, high=1e12, dims=("F",), default=None, doc="emission per area")
-    regions: Tensor = indices("F", 2, default=None, doc="regions behind and in front of every face; 0 is outside")
+    regions: Table = indices("F", 2, default=None, doc="regions behind and in front of every face; 0 is outside")
     fill_density: Quantity = param(
         "photon/um^3", low=0.0, high=1e12, dims=("R",), default=None, doc="emission per volume of regions 1, 2, ..."
     )
@@ -55,10 +55,43 @@ class Mesh(Value):
                 f"Mesh.regions must lie from 0, the outside, to {len(self.fill_density)}, the entries of fill_density, "
                 f"got {low if low < 0 else high}; number the cells from 1"
             )
+        filled = self.fill_density.detach() != 0
+        if bool(filled.any()):
+            torn = (filled & ~self.closed()).nonzero().flatten().add(1).tolist()
+            if torn:
+                raise ValueError(
+                    f"Mesh.fill_density must be 0 in regions that are not closed and oriented, got light in region "
+                    f"{', '.join(map(str, torn[:5]))}{', ...' if len(torn) > 5 else ''}; repair the mesh first"
+                )
+
+    def closed(self) -> Tensor:
+        """Return for regions 1, 2, ... whether faces enclose each (R,), all turned the same way.
+
+        The boundary of a closed surface is nothing: along every edge its faces run forth as often as back.
+
+        >>> Mesh(vertices=[[0, 0, 0], [0, 0, 3.0], [0, 4.0, 0]], faces=[[0, 1, 2]]).closed()
+        tensor([False])
+        """
+        start, end = self.faces, self.faces.roll(-1, 1)
+        edge = torch.minimum(start, end) * len(self.vertices) + torch.maximum(start, end)
+        forth = (end - start).sign()
+        # A face bounds the region in front of it the other way round.
+        behind, before = self.regions[:, :1].expand_as(edge), self.regions[:, 1:].expand_as(edge)
+        stride = len(self.vertices) ** 2
+        keys, place = torch.cat([behind * stride + edge, before * stride + edge]).unique(return_inverse=True)
+        balance = torch.zeros_like(keys).index_add_(0, place.flatten(), torch.cat([forth, -forth]).flatten())
+        torn = torch.zeros(len(self.fill_density) + 1, dtype=torch.bool, device=keys.device)
+        torn[keys[balance != 0] // stride] = True
+        return ~torn[1:]
+
+    def corners(self) -> Tensor:
+        """Return the positions (F, 3, 3) of every face's vertices in micrometres."""
+        # The slope of index_select adds up in the same order every time; that of indexing does not.
+        return self.vertices.index_select(0, self.faces.flatten()).reshape(*self.faces.shape, 3)
 
     def area_vectors(self) -> Tensor:
         """Return the area times the unit normal of every face (F, 3) along (z, y, x) in square micrometres."""
-        a, b, c = self.vertices[self.faces].unbind(1)
+        a, b, c = self.corners().unbind(1)
         # The right-hand rule in (x, y, z) is the left-hand rule in (z, y, x).
         return -0.5 * torch.linalg.cross(b - a, c - a)
 

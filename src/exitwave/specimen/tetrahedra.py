@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.quantity import Quantity, indices, param
+from exitwave.quantity import Quantity, Table, indices, param
 from exitwave.specimen.tables import check_table
 
 
@@ -21,7 +21,7 @@ class Tetrahedra(Value):
     """
 
     vertices: Quantity = param("um", dims=("V", 3), doc="positions (z, y, x)")
-    cells: Tensor = indices("T", 4, doc="the four vertices of every tetrahedron")
+    cells: Table = indices("T", 4, doc="the four vertices of every tetrahedron")
     density: Quantity = param("photon/um^3", low=0.0, high=1e12, dims=("T",), default=None, doc="emission per volume")
     label: str = "cell"
 
