@@ -192,6 +192,11 @@ void gather_of(const SpreadGrid &grid, const Stencil &stencil, const Spots<T> &s
     const long size = grid.shape[0] * grid.shape[1] * grid.shape[2];
     for (long number = first; number < last; ++number) {
         fetch(spots, order, number, last);
+        if (number + AHEAD < last) {
+            const long next = order[number + AHEAD];
+            __builtin_prefetch(by_position + 3 * next, 1);
+            __builtin_prefetch(by_weights + spots.channels * next, 1);
+        }
         const long spot = order[number];
         const Site<T, SIZE, true> site(grid, polynomials, spots.position + 3 * spot);
         Value pull_z{}, pull_y{}, pull_x{};

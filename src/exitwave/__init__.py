@@ -28,6 +28,7 @@ from exitwave.interaction import Emission, Multislice, Transmission
 from exitwave.model import Value, get, paths, substitute
 from exitwave.optics import (
     PSF,
+    Coverslip,
     Detection,
     GaussianPSF,
     MeasuredPSF,
@@ -40,6 +41,7 @@ from exitwave.optics import (
     Shear,
     TiledPSF,
     VectorialPSF,
+    from_bead,
 )
 from exitwave.presets import (
     brightfield,
@@ -98,6 +100,7 @@ __all__ = [
     "Choice",
     "Coherent",
     "Colony",
+    "Coverslip",
     "Crystal",
     "Design",
     "Detection",
@@ -170,6 +173,7 @@ __all__ = [
     "dic",
     "dump",
     "fit",
+    "from_bead",
     "generate",
     "get",
     "hologram",

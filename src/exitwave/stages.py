@@ -43,11 +43,13 @@ class Optics(Protocol):
 class Excitation(Protocol):
     """What makes fluorophores emit: its strength by the distance from the focus, relative to the focus.
 
-    `scanned` light is a spot that moves over the specimen while one detector counts; any other reaches a whole plane
-    alike and a camera sees it at once.
+    `scanned` light is a spot that moves over the specimen while one detector counts, and lights up a `volume` in um^3;
+    any other reaches whole planes alike and a camera sees them at once.
     """
 
     scanned: ClassVar[bool]
+
+    def volume(self) -> Tensor | None: ...
 
     def relative(self, z: Tensor, y: Tensor, x: Tensor) -> Tensor | None: ...
 

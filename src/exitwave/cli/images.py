@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import io
-import logging
 import math
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +14,12 @@ from torch import Tensor
 from exitwave.data.images import png, stored, suffix, tiff
 from exitwave.data.overlay import displayed
 from exitwave.data.store import write
+from exitwave.data.volumes import write_volume
+from exitwave.data.volumes.files import TIFF, explained
+from exitwave.fit.views import projection_views
 
 LARGEST = 1 << 28
 """The most samples of an image that is read."""
-
-TIFF = (".tif", ".tiff")
 
 
 def read(path: Path) -> np.ndarray:
@@ -82,47 +77,24 @@ def _read_other(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB") if image.mode in ("P", "RGBA", "CMYK", "YCbCr", "LA") else image)
 
 
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in a reader of images into one line that names the file."""
-    log = logging.getLogger("tifffile")  # it tells of every oddity of a header, in lines of its own
-    level = log.level
-    log.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(f"cannot read {path}: {reason}; pass the path of an image") from None
-    except (
-        tifffile.TiffFileError, struct.error, zlib.error, SyntaxError, LookupError, TypeError, ArithmeticError,
-        RuntimeError, Image.DecompressionBombError, Image.DecompressionBombWarning,
-    ) as error:  # fmt: skip
-        raise ValueError(f"cannot read {path}: {error}; it is damaged or no image") from None
-    except ValueError as error:
-        named = str(error) if str(path) in str(error) else f"cannot read {path}: {error}; convert it to a plain TIFF"
-        raise ValueError(named) from None
-    finally:
-        log.setLevel(level)
-
-
 def written(image: Tensor, bits: int | None, pixel: tuple[float, ...], path: Path, exact: bool) -> str:
-    """Write an image (H, W) or (C, H, W) in the format that the suffix of `path` names; return a line about it.
+    """Write an image (H, W) or (C, H, W), or a volume, in the format that the suffix of `path` names; return a line.
 
-    TIFF holds counts as integers, or floats where nothing is counted or `exact` is asked for; NPY the numbers as they
-    are; PNG is for looking at: what is not counted is stretched from black to white.
+    A `pixel` of three lengths makes it a volume (Z, H, W): an OME-TIFF, or as PNG its maximum projections. TIFF holds
+    counts as integers, or floats where nothing is counted or `exact` is asked for; NPY the numbers as they are; PNG is
+    for looking at: what is not counted is stretched from black to white.
     """
-    size = " x ".join(str(n) for n in image.shape)
-    about = (
-        f"{path}: {size} pixels of {pixel[1]:.4g} um, values from {float(image.min()):.4g} to {float(image.max()):.4g}"
-    )
-    step = (pixel[0], pixel[1])
+    size, volume = " x ".join(str(n) for n in image.shape), len(pixel) == 3
+    what = f"voxels of {pixel[0]:.4g} x {pixel[1]:.4g} x {pixel[2]:.4g}" if volume else f"pixels of {pixel[1]:.4g}"
+    about = f"{path}: {size} {what} um, values from {float(image.min()):.4g} to {float(image.max()):.4g}"
     if path.suffix.lower() == ".npy":
         file = io.BytesIO()
         np.save(file, image.numpy())
         write(path, [file.getvalue()])
         return about
+    if volume:
+        return _written_volume(image, None if exact else bits, pixel, path, about)
+    step = (pixel[0], pixel[1])
     array = stored(image, bits)
     if path.suffix.lower() in TIFF:
         write(path, [tiff(stored(image, None) if exact else array, step)])
@@ -132,6 +104,17 @@ def written(image: Tensor, bits: int | None, pixel: tuple[float, ...], path: Pat
         return f"{about}, stretched from black to white; a name in .tif keeps the numbers"
     write(path, [png(array, step)])
     return about
+
+
+def _written_volume(volume: Tensor, bits: int | None, voxel: tuple[float, ...], path: Path, about: str) -> str:
+    if path.suffix.lower() in TIFF:
+        # Planes stored as channels are interleaved; a volume is plane after plane.
+        write_volume(path, np.stack([stored(plane, bits) for plane in volume]), voxel)
+        return about
+    step = min(voxel)
+    picture = projection_views(volume, voxel, step)
+    write(path, [png(displayed(np.nan_to_num(picture)), (step, step))])
+    return f"{about}, its maximum projections along z, x and y; a name in .tif keeps the numbers"
 
 
 def write_png(path: Path, picture: Image.Image) -> None:

@@ -42,7 +42,12 @@ def conclusion(
     values = {name: value.detach() for name, value in now.values(now.split(now.vector())).items()}
     stderr: dict[str, Tensor] = {}
     known = None
-    bound = [b.name for b, start in zip(now.blocks, starts, strict=True) if b.at_bound(values[b.name], start)]
+    bound = [
+        block.name
+        for block, start in zip(now.blocks, starts, strict=True)
+        # A mesh that was made anew has other numbers than it started with.
+        if start.shape == block.shape and block.at_bound(values[block.name], start)
+    ]
     if bound:
         notes = [*notes, f"at the end of its range: {', '.join(bound)}; widen the range, or fix it there"]
     if affordable(problem):

@@ -17,9 +17,9 @@ from exitwave.fit.detect import detect
 from exitwave.fit.linear import affordable, locality
 from exitwave.fit.problem import Problem, weights_of
 from exitwave.fit.result import FitResult
-from exitwave.fit.shape import shaped, smooth_descent
+from exitwave.fit.shape import shaped, smooth_descent, smoothers
 from exitwave.fit.slopes import Slopes
-from exitwave.fit.solvers import Limits, Solution, solve
+from exitwave.fit.solvers import Limits, Solution, first_order, solve
 from exitwave.fit.stage import Stage
 from exitwave.fit.targets import accepted
 from exitwave.fit.unknown import Unknown, unknowns
@@ -27,6 +27,7 @@ from exitwave.fit.watch import Checkpoint, State, Step, Watcher, fingerprint
 from exitwave.model import get, substitute
 from exitwave.render import render
 from exitwave.scene import Scene
+from exitwave.specimen.meshes import remesh
 
 Images = Tensor | np.ndarray
 # How often the noise is taken anew from the fitted image: it changes less every time.
@@ -160,8 +161,6 @@ class _Course:
         """Make the meshes anew that a stage moves, with edges of the length that it asks for."""
         if self.file is not None:
             raise ValueError("a checkpoint keeps vertices and not faces, got a stage with an edge; leave out either")
-        from exitwave.specimen.meshes import remesh
-
         assert stage.edge is not None
         scenes = list(self.now.scenes)
         for block in shaped(self.now.only(stage.free or [block.name for block in self.now.blocks])):
@@ -205,14 +204,10 @@ class _Course:
         solution = None
         problem = self.problem(free, stage)
         meshes = shaped(free)
-        if method == "auto":
-            method = "shape" if meshes else "lm" if affordable(problem) else "lbfgs"
-        if method == "shape":
-            if not meshes:
-                raise ValueError(
-                    'method "shape" moves meshes, got a stage without one; free "specimen.parts.0.vertices" of a Mesh'
-                )
+        if meshes:
             return self._shape(number, stage, problem, quiet)
+        if method == "auto":
+            method = "lm" if affordable(problem) else "lbfgs"
         near = locality(problem)
         slopes = None if near is None else Slopes(near)
         tolerances = [stage.tolerance]
@@ -243,6 +238,12 @@ class _Course:
 
     def _shape(self, number: int, stage: Stage, problem: Problem, quiet: bool) -> tuple[tuple[Scene, ...], Solution]:
         """Return where a stage ends that moves meshes, and how it went."""
+        if stage.method == "lm":
+            raise ValueError(
+                'meshes have too many numbers for method "lm"; use "lbfgs" or "adam", or fix their vertices'
+            )
+        # Twice as fast, and more precise than the quadrature.
+        problem = replace(problem, precision=torch.float32)
 
         def report(vector: Tensor, loss: float, damping: float) -> None:
             if not quiet:
@@ -250,7 +251,11 @@ class _Course:
 
         left = max(1, stage.steps - self.done)
         vector = problem.coordinates.vector()
-        solution = smooth_descent(problem, vector, left, stage.tolerance, stage.smoothing, report)
+        if stage.method == "adam":
+            solution = smooth_descent(problem, vector, left, stage.tolerance, stage.smoothing, report)
+        else:
+            smooth = smoothers(problem.coordinates, stage.smoothing)
+            solution = first_order(problem, vector, left, stage.tolerance, "lbfgs", report, smooth)
         return problem.coordinates.place(problem.split(solution.vector)), solution
 
     def _noise_varies(self, problem: Problem) -> bool:

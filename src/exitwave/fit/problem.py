@@ -22,13 +22,17 @@ _ROUNDING = 1e-13
 
 @dataclass(frozen=True)
 class Problem:
-    """Images to explain: `data` and one over the standard deviation of their noise, zero where masked, by scene."""
+    """Images to explain: `data` and one over the standard deviation of their noise, zero where masked, by scene.
+
+    The model is computed in `precision`; losses and coordinates are double in any case.
+    """
 
     coordinates: Coordinates
     data: tuple[Tensor, ...]
     weights: tuple[Tensor, ...]
     blur: float = 0.0
     loss: str = "gaussian"
+    precision: torch.dtype = torch.float64
 
     @property
     def count(self) -> int:
@@ -49,7 +53,7 @@ class Problem:
         """Return the residuals (M,) of all images, and the deviations from the priors behind them."""
         scenes = self.coordinates.place(pieces)
         parts = [
-            self.weighted(render(scene) - data, number)
+            self.weighted(render(scene.to(self.precision)).double() - data, number)
             for number, (scene, data) in enumerate(zip(scenes, self.data, strict=True))
         ]
         return torch.cat([*(part.flatten() for part in parts), self.coordinates.deviations(pieces)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -27,6 +28,12 @@ _PATIENCE, _LAST = 20, 0.02
 def shaped(coordinates: Coordinates) -> tuple[Block, ...]:
     """Return the unknowns that are all vertices of a mesh."""
     return tuple(block for block in coordinates.blocks if _mesh(coordinates, block) is not None)
+
+
+def smoothers(coordinates: Coordinates, smoothing: float) -> dict[str, Smoother]:
+    """Return the smoothers of the meshes among the unknowns, by name."""
+    found = ((block.name, _mesh(coordinates, block)) for block in coordinates.blocks)
+    return {name: Smoother(mesh, smoothing) for name, mesh in found if mesh is not None}
 
 
 def _mesh(coordinates: Coordinates, block: Block) -> Mesh | None:
@@ -69,7 +76,7 @@ def smooth_descent(
     shorten along a cosine. Where the loss is not finite, the best point so far is gone back to and steps are halved.
     """
     blocks = problem.coordinates.blocks
-    solid = {block.name: _Smoother(mesh, smoothing) for block in blocks if (mesh := _mesh(problem.coordinates, block))}
+    solid = smoothers(problem.coordinates, smoothing)
     scale, start_loss = curvature_scales(problem, vector)
     reach = {block.name: block.unknown.scale or _stride(problem) for block in blocks if block.name in solid}
     rate = 0.05 * math.sqrt(2 * start_loss)
@@ -97,7 +104,7 @@ def smooth_descent(
         for block in blocks:
             part = slice(block.start, block.start + block.count)
             if block.name in solid:
-                smooth = solid[block.name](slope[part].reshape(-1, 3))
+                smooth = solid[block.name](solid[block.name](slope[part])).reshape(-1, 3)
                 fastest = smooth.square().sum(-1).amax()
                 move = reach[block.name] * averages[block.name].direction(smooth, fastest).flatten()
             else:
@@ -136,8 +143,8 @@ def _slope(problem: Problem, vector: Tensor) -> tuple[float, Tensor, str]:
     return mean.item(), slope, "the image has NaN or infinite voxels"
 
 
-class _Smoother:
-    """(1 + smoothing L)^-2 of a mesh, factorised once; L is the graph Laplacian, as many neighbours as edges."""
+class Smoother:
+    """(1 + smoothing L)^-1 of a mesh, factorised once; L is the graph Laplacian, which counts neighbours."""
 
     def __init__(self, mesh: Mesh, smoothing: float) -> None:
         faces = mesh.faces.cpu().numpy()
@@ -154,6 +161,21 @@ class _Smoother:
             matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
         ).solve
 
-    def __call__(self, slope: Tensor) -> Tensor:
-        """Return the smoothed slope (V, 3)."""
-        return torch.from_numpy(self.solve(self.solve(slope.cpu().numpy()))).to(slope)
+    def __call__(self, coordinates: Tensor) -> Tensor:
+        """Return smooth moves (3 V,) for rough coordinates (3 V,)."""
+        smooth: Any = _Smoothed.apply(coordinates, self)
+        return smooth
+
+
+class _Smoothed(torch.autograd.Function):
+    """A symmetric linear map: what comes back through it goes through it again."""
+
+    @staticmethod
+    def forward(ctx: Any, coordinates: Tensor, smoother: Smoother) -> Tensor:
+        ctx.smoother = smoother
+        solved = smoother.solve(coordinates.detach().cpu().numpy().reshape(-1, 3))
+        return torch.from_numpy(solved.reshape(-1)).to(coordinates)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return ctx.smoother(gradients[0]), None

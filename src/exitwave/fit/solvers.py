@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from exitwave.fit.slopes import Slopes
 
 Report = Callable[[Tensor, float, float], None]
 """Told the vector, the mean loss and the damping after every step."""
+Smooth = Callable[[Tensor], Tensor]
+"""A linear map of the coordinates (n,) of one unknown that takes the roughness out of them."""
+NOTHING: Mapping[str, Smooth] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -145,15 +149,22 @@ def levenberg_marquardt(
 
 
 def first_order(
-    problem: Problem, vector: Tensor, steps: int, tolerance: float, method: str, report: Report
+    problem: Problem,
+    vector: Tensor,
+    steps: int,
+    tolerance: float,
+    method: str,
+    report: Report,
+    smooth: Mapping[str, Smooth] = NOTHING,
 ) -> Solution:
     """Minimise a loss by Adam or L-BFGS, for more parameters than a Jacobian should have.
 
     The pieces are scaled to equal curvature, so that an index and a position take comparable steps; an unknown's own
-    `scale` comes first. Adam's rate falls to zero along a cosine. Where the loss is not finite, the best point so far
-    is gone back to and steps are halved.
+    `scale` comes first. Unknowns that have a `smooth` map, by name, are moved by what it makes of their coordinates.
+    Adam's rate falls to zero along a cosine. Where the loss is not finite, the best point so far is gone back to and
+    steps are halved.
     """
-    scale, loss = curvature_scales(problem, vector)
+    scale, loss = curvature_scales(problem, vector, smooth)
     rate = 0.05 * math.sqrt(2 * loss)
     best, best_loss = vector.clone(), math.inf
     history: list[float] = []
@@ -163,9 +174,14 @@ def first_order(
     moved, optimiser = _started(method, vector, rate)
     start = vector
 
+    def place() -> Tensor:
+        pieces = zip(problem.split(moved), problem.split(scale), problem.coordinates.blocks, strict=True)
+        moves = [s * (smooth[b.name](piece) if b.name in smooth else piece) for piece, s, b in pieces]
+        return start + torch.cat(moves)
+
     def closure() -> Any:
         optimiser.zero_grad()
-        mean = problem.half_squares(problem.residual(problem.split(start + scale * moved))) / problem.count
+        mean = problem.half_squares(problem.residual(problem.split(place()))) / problem.count
         mean.backward()
         return mean
 
@@ -173,7 +189,7 @@ def first_order(
         if method == "adam":
             cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
             optimiser.param_groups[0]["lr"] = shrink * rate * cosine
-        point = start + scale * moved.detach()
+        point = place().detach()
         try:
             now, why = torch.as_tensor(optimiser.step(closure)).item(), "the image has NaN or infinite pixels"
         except ValueError as error:
@@ -181,7 +197,7 @@ def first_order(
         if not math.isfinite(now):
             if not math.isfinite(best_loss) or shrink < 1e-3:
                 raise ValueError(f"{NOT_FINITE}; {why}")
-            away = (point if not math.isfinite(problem.cost(point)[0]) else start + scale * moved.detach()) - best
+            away = (point if not math.isfinite(problem.cost(point)[0]) else place().detach()) - best
             notes.append(f"step {len(history)} was taken back: {problem.offender(best, torch.nan_to_num(away))}")
             shrink /= 2
             start = best
@@ -195,7 +211,7 @@ def first_order(
         if method == "lbfgs" and len(history) > 3 and history[-4] - min(history[-3:]) <= tolerance * history[-4]:
             converged = True
             break
-    point = start + scale * moved.detach()
+    point = place().detach()
     final = problem.cost(point)[0] / problem.count
     if final <= best_loss:
         best, best_loss = point, final
@@ -210,12 +226,14 @@ def _started(method: str, like: Tensor, rate: float) -> tuple[Tensor, torch.opti
     """Return scaled coordinates at zero and an optimiser for them."""
     moved = torch.zeros_like(like, requires_grad=True)
     if method == "lbfgs":
-        return moved, torch.optim.LBFGS([moved], max_iter=1, history_size=20, line_search_fn="strong_wolfe")
+        return moved, torch.optim.LBFGS(
+            [moved], max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe"
+        )
     # The start is about sqrt(2 loss) units of curvature away.
     return moved, torch.optim.Adam([moved], lr=rate)
 
 
-def curvature_scales(problem: Problem, vector: Tensor) -> tuple[Tensor, float]:
+def curvature_scales(problem: Problem, vector: Tensor, smooth: Mapping[str, Smooth] = NOTHING) -> tuple[Tensor, float]:
     """Return per number the step that changes the residual by 1 RMS, one value a piece, and the loss at the start.
 
     The mean curvature of a piece is that along a random direction of signs (Hutchinson, Commun. Stat. 19, 433, 1990).
@@ -226,12 +244,14 @@ def curvature_scales(problem: Problem, vector: Tensor) -> tuple[Tensor, float]:
     scales, loss = [], 0.0
     for moving, (piece, block) in enumerate(zip(pieces, problem.coordinates.blocks, strict=True)):
         signs = torch.randint(0, 2, piece.shape, generator=generator).to(piece) * 2 - 1
+        if block.name in smooth:
+            signs = smooth[block.name](signs)
         with forward_ad.dual_level(), torch.no_grad():
             dual = [forward_ad.make_dual(piece, signs) if n == moving else p for n, p in enumerate(pieces)]
             value, slope = forward_ad.unpack_dual(problem.residual(dual))
             loss = float(problem.half_squares(value)) / problem.count
             curvature = 0.0 if slope is None else float(slope @ slope) / (problem.count * len(piece))
-        if block.unknown.scale is not None:
+        if block.unknown.scale is not None and block.name not in smooth:
             own = slopes[block.start : block.start + block.count]
             scales.append(block.unknown.scale / own.abs().clamp(min=1e-300))
         else:

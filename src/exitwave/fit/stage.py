@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from exitwave.fit.unknown import Unknown, unknowns
 
-METHODS = ("auto", "lm", "lbfgs", "adam", "shape")
+METHODS = ("auto", "lm", "lbfgs", "adam")
 LOSSES = ("gaussian", "huber", "cauchy")
 
 
@@ -19,10 +19,10 @@ class Stage:
     (standard deviation in micrometres), which widens the valley that a start must lie in. `loss` is "gaussian"
     (residuals in standard deviations of the sensor's noise, squared), or, where the model misses some pixels, "huber"
     (linear beyond 1.345) or "cauchy" (log(1 + (r / 2.385)^2), which all but ignores outliers). `method`: "lm"
-    (Levenberg-Marquardt), "lbfgs", "adam", or "shape", which moves the vertices of meshes smoothly: their slopes are
-    smoothed by (1 + `smoothing` L)^-2, L the Laplacian of the mesh, and no vertex moves farther in a step than its
-    unknown's scale, a quarter of a voxel at first if it has none. "auto" takes "shape" for meshes, and else "lm"
-    wherever its Jacobian is affordable. With `edge`, meshes whose vertices are free are made anew before the stage,
+    (Levenberg-Marquardt), "lbfgs" or "adam"; "auto" takes "lm" wherever its Jacobian is affordable. Vertices of meshes
+    move smoothly: their slopes are smoothed by (1 + `smoothing` L)^-2, L the Laplacian of the mesh, and "adam" then
+    moves the fastest of them by its unknown's scale, a quarter of a voxel if it has none, and less and less. "auto" is
+    "lbfgs" there, which needs fewer steps. With `edge`, meshes whose vertices are free are made anew before the stage,
     with edges of about that many micrometres. The stage ends after `steps`, or when the loss falls by less than
     `tolerance` of itself. With several `starts`, the first is where the stage before ended and the others are scattered
     about it by the unknowns' scales (drawn from `seed`); the best goes on.

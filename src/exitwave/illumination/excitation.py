@@ -12,7 +12,7 @@ from exitwave.model import Value
 from exitwave.quantity import Quantity, param
 
 # Light below this share of the focus in every factor, and frequencies below that, have no part in an integral.
-_RTOL = 1e-2
+_RTOL = 1e-4
 _FINE = 1e-7
 
 
@@ -109,13 +109,10 @@ class ScannedSpot(Value):
         focus = self.psf.focus()
         if self.photons == 1:
             return 1 / focus.peak
-        deep = float(focus.span.detach())
-        far = self.reach(_RTOL, deep)
         steps = [1 / frequency for frequency in self.band(_FINE)]
-        ends = (min(far[0], deep), far[1], far[2])
         z, y, x = (
             torch.arange(-math.ceil(end / step), math.ceil(end / step) + 1).to(focus.span) * step
-            for end, step in zip(ends, steps, strict=True)
+            for end, step in zip(self.reach(_RTOL, math.inf), steps, strict=True)
         )
         found = self.relative(z, y, x)
         assert found is not None
@@ -127,5 +124,12 @@ class ScannedSpot(Value):
         return self.photons * z, self.photons * y, self.photons * x
 
     def reach(self, rtol: float, depth: float) -> tuple[float, float, float]:
-        """Return the distances along z, y, x in micrometres beyond which it is below `rtol`."""
-        return self.psf.reach(rtol ** (1 / self.photons), depth)
+        """Return the distances along z, y, x in micrometres beyond which it is below `rtol`.
+
+        A power is followed as far as it is counted.
+        """
+        if self.photons == 1:
+            return self.psf.reach(rtol, depth)
+        span = float(self.psf.focus().span.detach())
+        z, y, x = self.psf.reach(rtol ** (1 / self.photons), min(depth, span))
+        return min(z, span), y, x

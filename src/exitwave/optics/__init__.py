@@ -4,8 +4,9 @@ from exitwave.optics.contrast import PhaseRing, Polarization, Reference, Shear
 from exitwave.optics.objective import Objective
 from exitwave.optics.psf.detection import Detection
 from exitwave.optics.psf.gaussian import GaussianPSF
-from exitwave.optics.psf.measured import MeasuredPSF
+from exitwave.optics.psf.measured import MeasuredPSF, from_bead
 from exitwave.optics.psf.pupil import PupilPSF
+from exitwave.optics.psf.rays import Coverslip
 from exitwave.optics.psf.sampling import PSF
 from exitwave.optics.psf.scalar import ScalarPSF
 from exitwave.optics.psf.tiled import TiledPSF
@@ -14,6 +15,7 @@ from exitwave.optics.zernike import noll, zernike
 
 __all__ = [
     "PSF",
+    "Coverslip",
     "Detection",
     "GaussianPSF",
     "MeasuredPSF",
@@ -26,6 +28,7 @@ __all__ = [
     "Shear",
     "TiledPSF",
     "VectorialPSF",
+    "from_bead",
     "noll",
     "zernike",
 ]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from exitwave.lattice import Lattice
 from exitwave.raster.simplex import elements, wave
-from exitwave.raster.spread import FARTHEST, FLAT, SLOPE, Envelope
+from exitwave.raster.stencil import FARTHEST, FLAT, SLOPE, Envelope
 
 # Nodes along an edge, for points, segments, triangles and tetrahedra.
 _NODES = (range(1, 2), range(1, 17), range(1, 11), range(1, 8))
@@ -58,15 +58,15 @@ class Rule:
 def emitters(part: object, lattice: Lattice, rtol: float = 1e-4, envelope: Envelope = FLAT) -> Emitters:
     """Return the points that stand for a fluorescent part of a specimen in the frequencies of a lattice.
 
-    No plane wave is summed worse than `rtol` over any element once weighed by `envelope`, which says how much of
-    frequencies a microscope passes, 1 to 0, evenly from the middle of the band to its corners. Elements without area
-    have points of weight zero. Differentiable by whatever the part holds.
+    Plane waves are summed over every element to `rtol`, once weighed by an `envelope` that says how much of them is
+    seen; their derivatives to ten times that. Elements without area have points of weight zero. Differentiable by
+    whatever the part holds.
 
     >>> from exitwave.specimen import Mesh
     >>> here = Lattice((64, 64, 64), (0.1, 0.1, 0.1), (9, 9, 9), (0, 0, 0), (64, 64, 64), (0.0, 0.0, 0.0))
     >>> corner = Mesh(vertices=[[0, 0, 0], [0, 0, 0.3], [0, 0.4, 0]], faces=[[0, 1, 2]])
     >>> len(emitters(corner, here, 1e-1).weight), len(emitters(corner, here, 1e-4).weight)
-    (1, 7)
+    (7, 25)
     """
     one = elements(part)
     order = len(one.corners) - 1

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from exitwave.lattice import Lattice
 from exitwave.raster.quadrature import Emitters
-from exitwave.raster.spread import FLAT, Envelope, plan, spread
+from exitwave.raster.spread import plan, spread
+from exitwave.raster.stencil import FLAT, Envelope
 
 # Samples that are transformed at a time: memory that no cache holds costs more than transforms.
 _BLOCK = 1 << 18
@@ -31,14 +32,14 @@ def spectrum(emitters: Emitters, lattice: Lattice, rtol: float = 1e-4, envelope:
     """Return the spectrum of emitters, complex numbers of `lattice.bands` in units of emission.
 
     S(f) = sum_q w_q exp(-2 pi i f.(x_q - origin)), and for solids sum_q i f.flux_q / (2 pi f^2) exp(...), which is the
-    integral of exp(...) over what the fluxes enclose, by the divergence theorem. `rtol` bounds the error at every
-    frequency, relative to lower ones; where an `envelope` tells how little of high frequencies is seen, they may be
-    off by more. Emitters outside the box are left out, and solids are cut off at its faces.
+    integral of exp(...) over what the fluxes enclose, by the divergence theorem. An image of points is off by `rtol`,
+    derivatives by ten times that; where an `envelope` tells how little of high frequencies is seen, those may be off
+    by more. Emitters outside the box are left out, and solids are cut off at its faces.
 
     >>> here = Lattice((8, 8, 8), (0.1, 0.1, 0.1), (2, 2, 2), (0, 0, 0), (8, 8, 8), (0.0, 0.0, 0.0))
     >>> one = Emitters(torch.tensor([[0.0, 0.0, 0.0]]), torch.tensor([3.0]))
     >>> spectrum(one, here)[0, 0, :2].real
-    tensor([ 3.0000, -3.0000])
+    tensor([ 3.00, -3.00])
     """
     planned = plan(lattice, emitters.position, rtol, envelope)
     cells = _Cells(planned.shape, (0, 0, 0), planned.shape, lattice.order)
@@ -187,12 +188,12 @@ class _Volume(torch.autograd.Function):
 def _to_bands(grid: Tensor, cells: _Cells, factors: Factors) -> Tensor:
     (depth, height, width), order = cells.shape, cells.order
     across = factors[1] * factors[2]
-    thin = grid.new_empty(cells.window[0], *cells.bands[1:], dtype=across.dtype.to_complex())
+    thin = grid.new_empty(cells.window[0], *cells.bands[1:], dtype=grid.dtype.to_complex())
     for some in _blocks(cells.window[0], height * width, grid):
         lines = torch.fft.rfft(_padded(grid[some], (*cells.around(2), *cells.around(1))))
         _choose(torch.fft.fft(_half(lines, order[2], width), dim=1), 1, order[1], across, thin[some])
     bands = thin.new_empty(cells.bands)
-    for some in _blocks(cells.bands[1], depth * cells.bands[2], grid):
+    for some in _blocks(cells.bands[1], 2 * depth * cells.bands[2], grid):
         lines = torch.fft.fft(_padded(thin[:, some], (0, 0, 0, 0, *cells.around(0))), dim=0)
         _choose(lines, 0, order[0], factors[0], bands[:, some])
     return bands
@@ -202,10 +203,10 @@ def _to_grid(bands: Tensor, cells: _Cells, factors: Factors) -> Tensor:
     (depth, height, width), order = cells.shape, cells.order
     across = factors[1] * factors[2] * _share(order[2], width, factors[2])
     thin = bands.new_empty(cells.window[0], *cells.bands[1:])
-    for some in _blocks(cells.bands[1], depth * cells.bands[2], bands):
+    for some in _blocks(cells.bands[1], 2 * depth * cells.bands[2], bands):
         lines = _placed(bands[:, some], 0, order[0], factors[0], depth)
         thin[:, some] = torch.fft.ifft(lines, dim=0, norm="forward")[cells.part(0)]
-    grid = bands.new_empty(cells.window, dtype=across.dtype)
+    grid = bands.new_empty(cells.window, dtype=bands.dtype.to_real())
     for some in _blocks(cells.window[0], height * width, bands):
         lines = _placed(thin[some], 1, order[1], across, height)
         lines = torch.fft.ifft(lines, dim=1, norm="forward")[:, cells.part(1)]
@@ -248,8 +249,9 @@ def _placed(bands: Tensor, axis: int, order: int, factor: Tensor, count: int) ->
     places = bands.new_zeros([count if place == axis else size for place, size in enumerate(bands.shape)])
     if 2 * order + 1 > count:
         return places.index_add(axis, _wrapped(order, count, bands), bands * factor)
-    places.narrow(axis, 0, order + 1).copy_(bands.narrow(axis, 0, order + 1) * factor[: order + 1])
-    places.narrow(axis, count - order, order).copy_(bands.narrow(axis, order + 1, order) * factor[order + 1 :])
+    low, high = bands.narrow(axis, 0, order + 1), bands.narrow(axis, order + 1, order)
+    places.narrow(axis, 0, order + 1).copy_(low * factor[: order + 1])
+    places.narrow(axis, count - order, order).copy_(high * factor[order + 1 :])
     return places
 
 

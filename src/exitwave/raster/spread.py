@@ -1,4 +1,4 @@
-"""Spreading: points added to a periodic grid with a smooth stencil, the first half of a fast Fourier transform of points.
+"""Spreading: points added to a periodic grid with a smooth stencil, the first half of their fast Fourier transform.
 
 The stencil is a polynomial in every cell of the grid, the same everywhere: here in plain torch and in the compiled
 kernels of native/spread.cpp, which stand in for it on the CPU. Its own transform is known exactly and divided out, so
@@ -15,49 +15,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import i0
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from exitwave.grid import fast_length
 from exitwave.lattice import Lattice
 from exitwave.raster import native
+from exitwave.raster.stencil import WIDTHS, Envelope, Stencil, stencil_for
 
-# Samples of a stencil along an axis: what the kernels are made for.
-WIDTHS = range(4, 17)
 # More samples along an axis than frequencies, by at least that much.
 _OVERSAMPLING = 1.25
 # Stencil samples that plain torch works on at a time.
 _CHUNK = 1 << 20
-# Derivatives may be off by that much more than images: ten times.
-SLOPE = 0.1
-# Envelopes are known from the middle of the band to its corners, at |f| / cut-off = 0 ... sqrt 3.
-FARTHEST = math.sqrt(3)
-Envelope = tuple[float, ...]
-FLAT: Envelope = (1.0, 1.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Stencil:
-    """A bump that is `width` samples wide and the same on every axis.
-
-    Sample j of those around a point is sum_p coefficients[p, j] z^p, where z runs from -1 to 1 as the stencil's first
-    sample moves from width / 2 before the point to one sample less.
-    """
-
-    coefficients: np.ndarray
-
-    @property
-    def width(self) -> int:
-        return self.coefficients.shape[1]
-
-    def transform(self, frequency: np.ndarray) -> np.ndarray:
-        """Return the integral of the stencil times cos(2 pi f t) at frequencies f in cycles per sample."""
-        # Exact for these polynomials times as many waves as a cell can hold.
-        node, weight = np.polynomial.legendre.leggauss(32)
-        place = np.arange(self.width)[:, None] - self.width / 2 + (node + 1) / 2
-        value = np.polynomial.polynomial.polyval(node, self.coefficients) * weight / 2
-        return np.cos(2 * np.pi * np.multiply.outer(frequency, place.ravel())) @ value.ravel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,66 +70,12 @@ def _plan(lattice: Lattice, rtol: float, envelope: Envelope, rounding: float) ->
     counts = [2 * order + 1 for order in lattice.order]
     z, y, x = (fast_length(max(math.ceil(_OVERSAMPLING * count), WIDTHS[-1])) for count in counts)
     ratio = min(n / count for n, count in zip((z, y, x), counts, strict=True))
-    stencil = _stencil(ratio, rtol, envelope, rounding)
+    stencil = stencil_for(ratio, rtol, envelope, rounding)
     fz, fy, fx = (
         1 / stencil.transform(np.concatenate([np.arange(order + 1), np.arange(-order, 0)]) / n)
         for order, n in zip(lattice.order, (z, y, x), strict=True)
     )
     return Plan(lattice, (z, y, x), stencil, (fz, fy, fx[: lattice.order[2] + 1]))
-
-
-@functools.lru_cache(64)
-def _stencil(ratio: float, rtol: float, envelope: Envelope, rounding: float) -> Stencil:
-    """Return the narrowest stencil that is off by less than `rtol` on a grid of `ratio` samples per frequency."""
-    best, least = _bump(WIDTHS[0], 1.0), math.inf
-    for width in WIDTHS:
-        for stretch in (0.92, 0.96, 1.0, 1.05):
-            one = _bump(width, math.pi * width * (1 - 0.5 / ratio) * stretch)
-            error = _error(one, ratio, envelope, rounding)
-            if error < least:
-                best, least = one, error
-        if least <= rtol:
-            break
-    return best
-
-
-def _error(stencil: Stencil, ratio: float, envelope: Envelope, rounding: float) -> float:
-    """Return the relative error of an image of points on a grid of `ratio` samples per frequency.
-
-    Waves beyond the grid are taken for waves in the band, and rounding grows where the stencil's transform is small.
-    Derivatives by positions, which see the faster waves more, may be off by ten times as much.
-    """
-    share = np.linspace(0, 1, 33)
-    frequency = 0.5 * share / ratio
-    seen = np.interp(share, np.linspace(0, FARTHEST, len(envelope)), envelope)
-    own = stencil.transform(frequency)
-    square = (rounding * own[0] / own) ** 2
-    square_of_slope = (rounding * own[0] / own * frequency) ** 2
-    for number in (-2, -1, 1, 2):
-        other = (stencil.transform(frequency + number) / own) ** 2
-        square += other
-        square_of_slope += other * (frequency + number) ** 2
-    error = (seen**2 * square).sum() / (seen**2).sum()
-    # Of an image that the same microscope has seen.
-    error_of_slope = (seen**4 * square_of_slope).sum() / (seen**4 * frequency**2).sum()
-    # The three axes' errors add up.
-    return math.sqrt(3 * max(error, SLOPE**2 * error_of_slope))
-
-
-@functools.lru_cache(256)
-def _bump(width: int, sharpness: float) -> Stencil:
-    """Return I_0(b sqrt(1 - (2t/width)^2)) - 1, which is 0 at its ends, as a polynomial in every cell.
-
-    Kaiser and Bessel's window (Kaiser and Schafer, IEEE Trans. ASSP 28, 105, 1980) less the step at its ends, where
-    derivatives would miss it.
-    """
-    degree = min(width + 6, 20)
-    node = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
-    place = np.arange(width) - width / 2 + (node[:, None] + 1) / 2
-    root = np.sqrt(np.maximum(1 - (2 * place / width) ** 2, 0.0))
-    value = (i0(sharpness * root) - 1) / (i0(sharpness) - 1)
-    chebyshev = np.polynomial.chebyshev.chebfit(node, value, degree)
-    return Stencil(np.stack([np.polynomial.chebyshev.cheb2poly(column) for column in chebyshev.T], -1))
 
 
 def spread(position: Tensor, weights: Tensor, plan: Plan) -> Tensor:
@@ -206,9 +120,10 @@ class _Spread(torch.autograd.Function):
         return grids
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         position, weights = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            raise RuntimeError("spread points have one derivative, got create_graph=True; differentiate once")
         if ctx.order is None:
             return None, *_gathered(position, weights, gradients[0], ctx.plan)
         kernels = _kernels(position)
@@ -257,8 +172,7 @@ def _site(position: Tensor, plan: Plan) -> _Site:
     low = plan.place(position) - width / 2
     first = low.detach().ceil()
     phase = (2 * (first - low) - 1).to(position)
-    # Points outside the box have weight zero; their samples only have to exist.
-    start = torch.where(first.abs() < 2**31, first, 0.0).long()
+    start = first.long()
     ahead = torch.arange(width, device=position.device)
     terms = torch.as_tensor(plan.stencil.coefficients, dtype=position.dtype, device=position.device)
     values, slopes, index = [], [], []
@@ -276,13 +190,20 @@ def _site(position: Tensor, plan: Plan) -> _Site:
     return _Site(tuple(values), tuple(slopes), (rows + index[2][:, None, None, :]).flatten(1))
 
 
+def _within(plan: Plan, position: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """Return points whose positions outside the box are somewhere in it, and whose other numbers are then zero."""
+    inside = plan.inside(position)[:, None]
+    corner = position.new_tensor(plan.lattice.origin)
+    return torch.where(inside, position, corner), *(torch.where(inside, other, 0.0) for other in others)
+
+
 def _chunk(plan: Plan) -> int:
     return max(1, _CHUNK // plan.stencil.width**3)
 
 
 def _added(position: Tensor, weights: Tensor, plan: Plan) -> Tensor:
     """Return the spread points in plain torch, which every transform of torch passes through."""
-    weights = weights * plan.inside(position)[:, None]
+    position, weights = _within(plan, position, weights)
     total = list(weights.new_zeros(weights.shape[1], math.prod(plan.shape)))
     for some, weight in zip(position.split(_chunk(plan)), weights.split(_chunk(plan)), strict=True):
         site = _site(some, plan)
@@ -296,9 +217,8 @@ def _added(position: Tensor, weights: Tensor, plan: Plan) -> Tensor:
 
 def _changed(position: Tensor, weights: Tensor, by_position: Tensor, by_weights: Tensor, plan: Plan) -> Tensor:
     """Return how the spread points change as positions and weights do."""
-    inside = plan.inside(position)[:, None]
+    given = _within(plan, position, weights, by_position, by_weights)
     total = weights.new_zeros(weights.shape[1], math.prod(plan.shape))
-    given = (position, weights * inside, by_position, by_weights * inside)
     for some, weight, move, more in zip(*(tensor.split(_chunk(plan)) for tensor in given), strict=True):
         site = _site(some, plan)
         still, flat = site.product().flatten(1), site.flat.reshape(-1)
@@ -310,13 +230,14 @@ def _changed(position: Tensor, weights: Tensor, by_position: Tensor, by_weights:
 
 def _gathered(position: Tensor, weights: Tensor, grids: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
     """Return the gradients by positions and weights of the sum of spread points times `grids`."""
-    inside = plan.inside(position)[:, None]
+    given = _within(plan, position, weights)
     flat = grids.reshape(len(grids), -1)
     by_position, by_weights = [], []
-    for some, weight in zip(position.split(_chunk(plan)), weights.split(_chunk(plan)), strict=True):
+    for some, weight in zip(*(tensor.split(_chunk(plan)) for tensor in given), strict=True):
         site = _site(some, plan)
         seen = torch.stack([one.index_select(0, site.flat.reshape(-1)).reshape(site.flat.shape) for one in flat], 1)
         by_weights.append(torch.einsum("qcs,qs->qc", seen, site.product().flatten(1)))
         pull = torch.einsum("qcs,qc->qs", seen, weight)
         by_position.append(torch.stack([(pull * site.product(axis).flatten(1)).sum(-1) for axis in range(3)], -1))
+    inside = plan.inside(position)[:, None]
     return torch.cat(by_position) * inside, torch.cat(by_weights) * inside

@@ -65,7 +65,7 @@ class MeasuredPSF(Value):
     def lateral(self, z: Tensor) -> Tensor:
         """Return the integral of h over each plane (Z,), in 1/um."""
         planes = self.samples.double().sum((1, 2)) * (self.spacing[1] * self.spacing[2])
-        return (self._between(z, 0) @ (planes / self._total().double())).to(z.dtype)
+        return (self._between(z, 0) @ (planes / self._total().double()).to(z.device)).to(z.dtype)
 
     def _total(self) -> Tensor:
         return self.samples.sum() * math.prod(self.spacing)
@@ -156,7 +156,7 @@ def _centroid(samples: Tensor, spacing: tuple[float, float, float]) -> Tensor:
     """Return the centroid (3,) in micrometres from sample n // 2 of what is brighter than half the peak."""
     bright = samples.double()
     bright = torch.where(bright > 0.5 * bright.amax(), bright, 0.0)
-    total = bright.sum()
+    total = bright.sum().clamp(min=1e-300)  # a dark stack is refused by its own name
     center = []
     for axis, (count, step) in enumerate(zip(samples.shape, spacing, strict=True)):
         place = (torch.arange(count, dtype=torch.float64, device=samples.device) - count // 2) * step

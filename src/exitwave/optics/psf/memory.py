@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,9 +13,11 @@ from torch.autograd import forward_ad
 from exitwave.model import Value, leaves, map_tensors
 from exitwave.raster import native
 
+T = TypeVar("T")
+
 # Spectra that are kept, and the bytes that they may take.
-_KEPT = 6
-_BYTES = 1 << 28
+_KEPT = 12
+_BYTES = 1 << 29
 _cache: OrderedDict[Hashable, Tensor] = OrderedDict()
 
 
@@ -37,6 +39,11 @@ def remembered(values: tuple[Value, ...], others: tuple[Hashable, ...], build: C
         # Copies: an optimiser may change its numbers where they lie.
         _keep((*others, *(map_tensors(value, _copied) for value in values)), found)
     return found
+
+
+def plain(value: T) -> T:
+    """Return a value whose numbers carry no derivative."""
+    return map_tensors(value, lambda tensor: forward_ad.unpack_dual(tensor.detach()).primal)
 
 
 def _moving(number: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -67,24 +67,6 @@ class PSF(Protocol):
     def transfer(self, lattice: Lattice, like: Tensor) -> Tensor:
         """Return the Fourier transform of h at the frequencies of a lattice, with the precision of `like`."""
         ...
-
-
-class Excitation(Protocol):
-    """What makes fluorophores emit, by the distance from the focus.
-
-    `scanned` light is a spot that moves over the specimen while one detector counts, and lights up a `volume` in um^3;
-    any other reaches whole planes alike and a camera sees them at once.
-    """
-
-    scanned: ClassVar[bool]
-
-    def relative(self, z: Tensor, y: Tensor, x: Tensor) -> Tensor | None: ...
-
-    def volume(self) -> Tensor | None: ...
-
-    def band(self, rtol: float) -> tuple[float, float, float]: ...
-
-    def reach(self, rtol: float, depth: float) -> tuple[float, float, float]: ...
 
 
 def sampled_transfer(function: Callable[[Tensor, Tensor, Tensor], Tensor], lattice: Lattice, like: Tensor) -> Tensor:
