@@ -35,7 +35,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "beads.toml").write_text(blocks("docs/recipes.md", "toml")[0], encoding="utf-8")
 
 
-@pytest.mark.parametrize("text", ["docs/index.md", "docs/recipes.md", "docs/fits.md"])
+@pytest.mark.parametrize("text", ["docs/index.md", "docs/recipes.md", "docs/fits.md", "docs/fluorescence.md"])
 def test_python_in_texts_runs(text: str) -> None:
     whole = "\n".join(blocks(text, "python"))
     assert "import exitwave as ew" in whole
