@@ -449,7 +449,7 @@ def test_forty_thousand_particles_at_2048() -> None:
 
 def test_errors_say_what_was_expected() -> None:
     bead = ew.Particles(ew.Sphere(), [[0, 0, 0]], [[1.0]], [1.5])
-    with pytest.raises(ValueError, match=r"need a grid \(height, width\), got \(8, 8, 8\); drop the depth"):
+    with pytest.raises(ValueError, match=r"need a grid \(height, width\), got one with a depth; drop the depth"):
         annotate(scene(bead, shape=(8, 8, 8)))
     with pytest.raises(TypeError, match=r"got a prior at specimen.medium; draw it with sample"):
         annotate(ew.Scene(ew.Specimen((bead,), medium=ew.Uniform(1.3, 1.4)), ew.brightfield(), ew.Grid((8, 8), 0.1)))

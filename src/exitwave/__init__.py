@@ -6,7 +6,7 @@
 >>> image = ew.render(scene)
 """
 
-from exitwave.annotate import Truth, annotate
+from exitwave.annotate import Truth, VolumeTruth, annotate
 from exitwave.data import Stream, generate, recipe, recipes
 from exitwave.data.slabs import save_volume
 from exitwave.data.volumes import Volume, VolumeWriter, read_volume, write_volume
@@ -68,6 +68,7 @@ from exitwave.scene import Microscope, Scene
 from exitwave.sensor import Camera, Ideal, Interferometer, camera_rgb
 from exitwave.specimen import (
     Agglomerates,
+    Assembly,
     Box,
     Centred,
     Colony,
@@ -78,6 +79,9 @@ from exitwave.specimen import (
     Film,
     Material,
     Mesh,
+    Microtubules,
+    Nuclei,
+    Nucleus,
     Particles,
     Points,
     PoissonDisk,
@@ -88,6 +92,7 @@ from exitwave.specimen import (
     Specimen,
     Sphere,
     Tetrahedra,
+    Tissue,
     material,
 )
 from exitwave.specimen.meshes import (
@@ -115,6 +120,7 @@ __all__ = [
     "PSF",
     "Agglomerates",
     "Annulus",
+    "Assembly",
     "Box",
     "Camera",
     "Centred",
@@ -147,10 +153,13 @@ __all__ = [
     "Mesh",
     "MeshReport",
     "Microscope",
+    "Microtubules",
     "Mixture",
     "Movie",
     "Multislice",
     "Normal",
+    "Nuclei",
+    "Nucleus",
     "Objective",
     "Param",
     "Particles",
@@ -178,6 +187,7 @@ __all__ = [
     "SurfaceDistance",
     "Tetrahedra",
     "TiledPSF",
+    "Tissue",
     "Transmission",
     "TruncatedNormal",
     "Truth",
@@ -186,6 +196,7 @@ __all__ = [
     "Value",
     "VectorialPSF",
     "Volume",
+    "VolumeTruth",
     "VolumeWriter",
     "annotate",
     "blob",

@@ -63,7 +63,7 @@ class Lattice:
         return fz[:, None, None], fy[:, None], fx[: self.order[2] + 1]
 
     def resolved(self) -> Lattice:
-        """Return the same box with samples fine enough for all its frequencies, all of it looked at, from its corner."""
+        """Return the same box with samples fine enough for all its frequencies, and all of it to be looked at."""
         shape = [fast_length(2 * order + 1) for order in self.order]
         spacing = [period / n for period, n in zip(self.period, shape, strict=True)]
         return replace(self, shape=triple(shape), spacing=triple(spacing), corner=(0, 0, 0), window=triple(shape))

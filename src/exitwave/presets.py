@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from exitwave.illumination import Annulus, Coherent, HalfDisk, Koehler, LightSheet, ScannedSpot, Flood
+from exitwave.illumination import Annulus, Coherent, Flood, HalfDisk, Koehler, LightSheet, ScannedSpot
 from exitwave.interaction import Emission, Multislice, Transmission
 from exitwave.optics import (
     PSF,

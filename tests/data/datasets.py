@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 import exitwave as ew
-from exitwave.data import formats
 from exitwave.specimen.arrange import Scattered
 
-EVERY = ",".join(name for name in formats() if name != "yolo")
+# All formats of images that can lie side by side.
+EVERY = "coco,masks,masks-png,parquet,yolo-obb"
 
 
 def beads_and_rods(bits: int = 8, colours: int = 1) -> ew.Scene:

@@ -119,13 +119,27 @@ def test_the_camera_of_the_polarised_recipe_is_the_typical_one() -> None:
     assert torch.allclose(scene.microscope.sensor.response, expected, atol=5e-4)
 
 
-@pytest.mark.parametrize("name", recipes())
+VOLUMES = [name for name in recipes() if len(find(name).grid.shape) == 3]
+
+
+def largest(item: ew.Uniform | torch.Tensor) -> float:
+    return item.support()[1] if isinstance(item, ew.Uniform) else float(item.max())
+
+
+def test_there_are_recipes_of_volumes() -> None:
+    assert {"embryo", "nuclei"} <= set(VOLUMES)
+
+
+def test_the_embryo_is_sampled_twice_per_resolved_distance() -> None:
+    scene = find("embryo")
+    lens = scene.microscope.optics.psf
+    assert max(scene.grid.spacing[1:]) <= 0.5 * 0.61 * float(lens.wavelength) / largest(lens.na)
+
+
+@pytest.mark.parametrize("name", [name for name in recipes() if name not in VOLUMES])
 def test_every_recipe_samples_its_finest_light(name: str) -> None:
     scene = find(name)
     lamp = scene.microscope.illumination
-
-    def largest(item: ew.Uniform | torch.Tensor) -> float:
-        return item.support()[1] if isinstance(item, ew.Uniform) else float(item.max())
 
     tilt = [largest(getattr(lamp, edge)) for edge in ("condenser_na", "outer_na") if edge in fields(type(lamp))]
     aperture = largest(scene.microscope.optics.na) + sum(tilt)

@@ -252,6 +252,7 @@ def test_hidden_objects_are_in_the_table_and_in_no_label(recipe: ew.Scene, tmp_p
 class Counter:
     """A format of somebody else's: the number of objects, one text file per image and one for all."""
 
+    dimensions = (2,)
     owns = ("counts", "total.txt")
 
     def frame(self, frame: Any) -> tuple[dict[str, bytes], Any]:

@@ -99,7 +99,10 @@ def test_a_folder_at_work_is_refused(recipe: ew.Scene, tmp_path: Path) -> None:
         ({"workers": 0}, "expected workers to be an integer above 0, got 0"),
         ({"seed": -1}, "expected seed to be an integer >= 0, got -1"),
         ({"format": "yolo-ob"}, "unknown format 'yolo-ob'; did you mean 'yolo-obb'"),
-        ({"format": "qqq"}, "unknown format 'qqq'; known formats: coco, masks, masks-png, parquet, yolo, yolo-obb"),
+        (
+            {"format": "qqq"},
+            "unknown format 'qqq'; known formats: coco, masks, masks-png, membranes, meshes, parquet, yolo, yolo-obb",
+        ),
         ({"format": "coco,"}, "expected formats such as 'yolo-obb,coco', got 'coco,'"),
         ({"format": "yolo,yolo-obb"}, "got yolo and yolo-obb, which both write 'labels'; write them into folders"),
         ({"format": "no.such:Writer"}, "cannot import the format 'no.such:Writer'"),

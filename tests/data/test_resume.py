@@ -41,9 +41,12 @@ def records(out: Path) -> list[Path]:
 
 
 def wait_for_records(out: Path, process: subprocess.Popen[str], count: int) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while len(records(out)) < count:
-        assert time.monotonic() < end
+        if time.monotonic() > end:
+            process.kill()  # nothing is left behind that goes on drawing
+            process.communicate()
+            pytest.fail(f"{len(records(out))} frames in two minutes, {count} were expected")
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         time.sleep(0.005)
 

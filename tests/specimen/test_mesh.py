@@ -107,6 +107,7 @@ def test_measures_follow_the_radius() -> None:
         with forward_ad.dual_level():
             moving = forward_ad.make_dual(radius.detach(), double(1.0))
             tangent = forward_ad.unpack_dual(measure(icosphere(moving, subdivisions=1)).sum()).tangent
+        assert tangent is not None
         assert float(tangent) == pytest.approx(float(slope))
 
 

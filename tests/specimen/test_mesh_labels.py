@@ -20,12 +20,12 @@ def places(count: int, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) ->
     return np.stack(np.meshgrid(*[(np.arange(count) - count // 2) * step for step in spacing], indexing="ij"), -1)
 
 
-def cells(count: int = 12, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> np.ndarray:
-    """Return a ball of 15 um cut into Voronoi cells, with labels 5, 15, 25, ..."""
-    at = places(36, spacing)
-    seeds = np.random.default_rng(0).uniform(-11, 11, (count, 3))
+def cells(count: int = 8, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> np.ndarray:
+    """Return a ball of 13 um cut into Voronoi cells, with labels 5, 15, 25, ..."""
+    at = places(30, spacing)
+    seeds = np.random.default_rng(0).uniform(-9, 9, (count, 3))
     labels = 10 * np.linalg.norm(at[..., None, :] - seeds, axis=-1).argmin(-1) + 5
-    labels[np.linalg.norm(at, axis=-1) > 15] = 0
+    labels[np.linalg.norm(at, axis=-1) > 13] = 0
     return labels
 
 
@@ -101,11 +101,11 @@ def test_regions_are_the_sorted_labels_around_the_origin() -> None:
     image = torch.zeros(8, 8, 12, dtype=torch.uint8)
     image[2:6, 2:6, 2:6] = 200
     image[2:6, 2:6, 6:10] = 30
-    mesh = mesh_from_labels(image, (0.5, 0.5, 1.0))
+    mesh = mesh_from_labels(image, (0.5, 0.5, 1.0), edge=0.5)
     assert region_labels(image).tolist() == [30, 200]
     # Voxels 6 to 9 of 12 have their middle at 7.5, 1.5 voxels right of the origin.
     expected = torch.tensor([[-0.25, -0.25, 1.5], [-0.25, -0.25, -2.5]])
-    torch.testing.assert_close(centroids(mesh), expected, rtol=0, atol=0.02)
+    torch.testing.assert_close(centroids(mesh), expected, rtol=0, atol=0.05)
     assert torch.unique(mesh.regions, dim=0).tolist() == [[1, 0], [1, 2], [2, 0]]
     assert mesh.density.unique().tolist() == [1.0, 2.0], "two membranes lie between two cells"
 

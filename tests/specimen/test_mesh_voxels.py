@@ -60,7 +60,7 @@ def test_volume_of_voxels_is_that_of_the_mesh() -> None:
 def test_higher_region_wins_where_they_overlap() -> None:
     cell = together(icosphere(2.0), icosphere(1.0, (0.0, 0.0, 0.3)), icosphere(0.5, (0, 0, 3.0)))
     found = voxelize(cell, (41, 41, 81), 0.1)
-    r = [torch.stack(centres((41, 41, 81), (0.1,) * 3)).sub(torch.tensor(c).reshape(3, 1, 1, 1)).norm(dim=0)
+    r = [torch.stack(centres((41, 41, 81), (0.1, 0.1, 0.1))).sub(torch.tensor(c).reshape(3, 1, 1, 1)).norm(dim=0)
          for c in ((0, 0, 0), (0, 0, 0.3), (0, 0, 3.0))]  # fmt: skip
     assert int(found[20, 20, 40]) == 2
     assert int(found[20, 20, 70]) == 3

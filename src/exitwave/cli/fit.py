@@ -12,8 +12,6 @@ from exitwave.cli.options import Recipe, Set
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exitwave.cli.measured import Measured
-    from exitwave.cli.target import Target
     from exitwave.scene import Scene
 
 Free = Annotated[
@@ -42,19 +40,30 @@ def fit(
     recipe: Recipe,
     image: Annotated[
         list[Path],
-        typer.Argument(help="TIFF, PNG, FILE.h5 or FILE.h5:/DATASET; several, or a stack, are a focus series."),
+        typer.Argument(
+            help="TIFF, PNG, FILE.h5 or FILE.h5:/DATASET; several, or a stack, are a focus series. Of a "
+            "recipe with a grid (depth, height, width): one stack, a volume."
+        ),
     ],
     free: Free,
     prior: Prior = None,
     tie: Tie = None,
     scale: Scale = None,
-    crop: Annotated[str, typer.Option(metavar="ROW,COL,HEIGHT,WIDTH", help="Cut out in pixels of the file.")] = "",
+    crop: Annotated[
+        str,
+        typer.Option(
+            metavar="ROW,COL,HEIGHT,WIDTH", help="Cut out in pixels of the file; PLANE,ROW,COL,DEPTH,... of a volume."
+        ),
+    ] = "",
     bin: Annotated[int, typer.Option(min=1, help="Average N x N pixels of the image first.")] = 1,
     normalise: Annotated[
         str, typer.Option(metavar="none|mean|median|FILE", help="Divide by the mean or median, or by a background.")
     ] = "none",
     mask: Annotated[Path | None, typer.Option(help="Image of the file's size; nonzero pixels are left out.")] = None,
     step: Spacing = "",
+    voxel: Annotated[
+        str, typer.Option(metavar="DZ,DY,DX", help="Of a volume, in um if it has no unit; above the file's.")
+    ] = "",
     init: Annotated[str, typer.Option(metavar="recipe|detect", help="Start from the recipe, or find particles.")] = (
         "recipe"
     ),
@@ -72,22 +81,22 @@ def fit(
     checkpoint: Annotated[Path | None, typer.Option(help="Keep the state here; the same fit goes on from it.")] = None,
     assignments: Set = None,
 ) -> None:
-    """Fit the recipe's free numbers to an image, or to a focus series.
+    """Fit the recipe's free numbers to an image, to a focus series, or to a volume.
 
     The grid takes the shape of the image, and its pixel where the file tells one. Priors in the recipe are drawn once
     (seed 0, image 0) to start from. Writes a picture of data, model and residual, the fitted scene as TOML, and the
     numbers with their standard errors as CSV.
     """
     import exitwave as ew
-    from exitwave.cli.measured import measured
     from exitwave.cli.outcome import check_writable, printed, progress, saved
+    from exitwave.cli.readings import Asked, reading
     from exitwave.cli.scenes import scene_of
-    from exitwave.cli.target import Preparation, contradictions, crop_of, pixel_of, prepared, scaled
+    from exitwave.cli.target import Preparation
     from exitwave.cli.unknowns import Wishes, length, stages_of, unknowns_of, wished
     from exitwave.fit import Movie, Stage
 
     wishes = Wishes(free, prior or (), tie or (), scale or ())
-    how = Preparation(normalise, crop_of(crop), bin, mask)
+    asked = Asked(image, assignments or (), Preparation(normalise, None, bin, mask), crop, voxel, step, init, count)
     wished(wishes)
     _check_usage(assignments, init, count)
     begun = scene_of(recipe, assignments)
@@ -99,26 +108,18 @@ def fit(
     for place in (folder, *(file.parent for file in (movie, checkpoint) if file)):
         check_writable(place)
 
-    source = measured(image)
-    pixel, told = pixel_of(source, begun, assignments)
-    target = prepared(source, how)
-    grid = {"grid.shape": target.shape, "grid.pixel": tuple(size * bin for size in pixel)}
-    start = ew.sample(ew.substitute(begun, grid), ew.Key(0, 0))
-    target = scaled(target, start, normalise)
-    spacing = _spacing(source, step)
-    if init == "detect":
-        start = _detected(start, target, count)
-    scenes = series(start, len(target.images), spacing)
-    told += [*contradictions(source, start), *_told(start, len(scenes), spacing, init)]
+    found = reading(begun, asked)
+    scenes, target = found.scenes, found.target
     unknowns = unknowns_of(scenes[0], wishes)
-    stages = stages_of(curriculum, final, unknowns, length(blur, "--blur"), starts, min(start.grid.extent))
-    with progress(len(stages), told) as line:
+    stages = stages_of(curriculum, final, unknowns, length(blur, "--blur"), starts, min(scenes[0].grid.extent))
+    with progress(len(stages), found.told) as line:
         watch = (line, *movies)
         result = ew.fit(scenes, target.images, unknowns, stages, mask=target.masks, watch=watch, checkpoint=checkpoint)
     printed(result, scenes[0])
     names = ", ".join(file.name for file in image)
     note = f"Fitted to {names}" + (f", {bin} x {bin} pixels averaged" if bin > 1 else "")
-    middle = series(result.scene, len(scenes), spacing)[-1]  # from the first plane half the series on
+    # From the first plane half the series on.
+    middle = result.scene if len(scenes) == 1 else series(result.scene, len(scenes), found.spacing)[-1]
     saved(result, middle, scenes[0], folder, note)
 
 
@@ -146,42 +147,3 @@ def _check_usage(assignments: Sequence[str] | None, init: str, count: int | None
         raise typer.BadParameter(f"expected --init recipe or detect, got '{init}'")
     if count is not None and init != "detect":
         raise typer.BadParameter(f"--count {count} is for --init detect; the recipe has its own number of particles")
-
-
-def _spacing(source: Measured, step: str) -> float:
-    """Return the distance of planes in micrometres: the option's, or the file's; 0 for one plane."""
-    from exitwave.cli.unknowns import length
-
-    count, given = len(source.planes), length(step, "--step")
-    if count == 1:
-        return 0.0
-    spacing = source.step if given is None else given
-    if not spacing:
-        raise ValueError(
-            f"expected one image, got {count} planes; for a focus series say how far apart, such as --step '0.3 um', "
-            "or save one of them alone"
-        )
-    return spacing
-
-
-def _detected(start: Scene, target: Target, count: int | None) -> Scene:
-    """Return the scene with the particles that the middle plane shows."""
-    import numpy as np
-
-    from exitwave.fit.detect import detect
-
-    middle = len(target.images) // 2
-    return detect(start, np.where(target.masks[middle], np.nan, target.images[middle]), count)
-
-
-def _told(start: Scene, planes: int, spacing: float, init: str) -> list[str]:
-    """Return what the fit starts from, in sentences."""
-    from exitwave.model import fields
-
-    told = []
-    if planes > 1:
-        told.append(f"{planes} planes {spacing:.4g} um apart; microscope.optics.defocus is that of the first")
-    if init == "detect":
-        counts = [part.center.shape[0] for part in start.specimen.parts if "center" in fields(type(part))]
-        told.append(f"{counts[0]} particles found" if counts[0] != 1 else "1 particle found")
-    return told

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from exitwave.cli.design import design
 from exitwave.cli.fit import fit
+from exitwave.cli.fit_shape import fit_shape
 from exitwave.cli.generate import generate
 from exitwave.cli.info import info, recipes
 from exitwave.cli.render import render
@@ -79,7 +80,7 @@ def _global(
     """Take the options that stand before the command; `_Program` reads them."""
 
 
-for _command in (render, generate, fit, design, show, info, recipes):
+for _command in (render, generate, fit, fit_shape, design, show, info, recipes):
     app.command()(_command)
 
 

@@ -1,4 +1,4 @@
-"""Targets: measured images made into what the recipe's sensor would read."""
+"""Targets: measured images and volumes made into what the recipe's sensor would read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 from exitwave.cli.images import read
 from exitwave.cli.measured import Measured, grey, measured
+from exitwave.data.volumes import Volume, read_volume, require_voxel
 from exitwave.model import get
 from exitwave.render import render
 from exitwave.scene import Scene
@@ -24,42 +25,48 @@ class Preparation:
     """What is done to every image, in this order: `normalise` by a file, `crop`, `bin`, `normalise` by a number."""
 
     normalise: str = "none"
-    crop: tuple[int, int, int, int] | None = None
+    crop: tuple[int, ...] | None = None
     bin: int = 1
     mask: Path | None = None
 
 
 @dataclass(frozen=True)
 class Target:
-    """Images (H, W) in double precision, and which of their pixels are left out."""
+    """Images (H, W) or one volume (Z, H, W) in double precision, and which of their pixels are left out."""
 
     images: tuple[np.ndarray, ...]
     masks: tuple[np.ndarray, ...]
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width."""
-        height, width = self.images[0].shape
-        return height, width
+    def shape(self) -> tuple[int, ...]:
+        """Height and width, before them the depth of a volume."""
+        return self.images[0].shape
 
 
-def crop_of(text: str) -> tuple[int, int, int, int] | None:
-    """Return ROW,COL,HEIGHT,WIDTH as numbers, None for an empty text."""
+def crop_of(text: str, axes: int = 2) -> tuple[int, ...] | None:
+    """Return ROW,COL,HEIGHT,WIDTH as numbers, for volumes PLANE,ROW,COL,DEPTH,HEIGHT,WIDTH; None for an empty text.
+
+    >>> crop_of("0,108,111,25,40,40", axes=3)
+    (0, 108, 111, 25, 40, 40)
+    """
     if not text:
         return None
+    names = "ROW,COL,HEIGHT,WIDTH in pixels" if axes == 2 else "PLANE,ROW,COL,DEPTH,HEIGHT,WIDTH in voxels"
     try:
-        row, column, height, width = (int(part) for part in text.split(","))
+        numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise typer.BadParameter(f"expected --crop ROW,COL,HEIGHT,WIDTH in pixels, got '{text}'") from None
-    if min(row, column) < 0 or min(height, width) < 1:
+        numbers = ()
+    if len(numbers) != 2 * axes:
+        raise typer.BadParameter(f"expected --crop {names}, got '{text}'")
+    if min(numbers[:axes]) < 0 or min(numbers[axes:]) < 1:
         raise typer.BadParameter(f"expected --crop of at least one pixel from 0,0 on, got '{text}'")
-    return row, column, height, width
+    return numbers
 
 
 def prepared(source: Measured, how: Preparation) -> Target:
     """Return images cut, averaged and divided; `scaled` makes them the sensor's."""
     shape = source.planes[0].shape
-    masks = [_white(plane) for plane in source.planes]
+    masks = [white(plane) for plane in source.planes]
     if how.mask is not None:
         given = _alike(how.mask, shape, "the mask")
         masks = [mask | (np.nan_to_num(given, nan=1.0) != 0) for mask in masks]
@@ -77,7 +84,24 @@ def prepared(source: Measured, how: Preparation) -> Target:
     return Target(tuple(images), tuple(masks))
 
 
-def _white(plane: np.ndarray) -> np.ndarray:
+def prepared_volume(volume: Volume, how: Preparation) -> Target:
+    """Return a volume cut, and its planes averaged."""
+    if how.normalise != "none":
+        raise ValueError("--normalise divides by the empty field, which is dark in fluorescence; leave it out")
+    hidden = white(volume.data)
+    if how.mask is not None:
+        given = read_volume(how.mask, (1.0, 1.0, 1.0)).data
+        if given.shape != volume.data.shape:
+            raise ValueError(
+                f"the mask {how.mask} must be of the volume's size {volume.data.shape}, got {given.shape}; save it "
+                "uncropped"
+            )
+        hidden = hidden | (np.nan_to_num(given, nan=1.0) != 0)
+    data, out = (_cropped(array.astype("float64"), how.crop) for array in (volume.data, hidden))
+    return Target((binned(data, how.bin),), (binned(out, how.bin) > 0,))
+
+
+def white(plane: np.ndarray) -> np.ndarray:
     """Return which counts say no more than "at least that": those at the end of a converter's range."""
     if plane.dtype.kind not in "ui" or int(plane.max()) not in _WHITES:
         return np.zeros(plane.shape, dtype=bool)
@@ -118,14 +142,16 @@ def _level(image: np.ndarray, mask: np.ndarray, how: str) -> float:
     return level
 
 
-def _cropped(data: np.ndarray, crop: tuple[int, int, int, int] | None) -> np.ndarray:
+def _cropped(data: np.ndarray, crop: tuple[int, ...] | None) -> np.ndarray:
     if crop is None:
         return data
-    row, column, height, width = crop
-    if row + height > data.shape[0] or column + width > data.shape[1]:
-        ends = f"rows to {row + height}, columns to {column + width}"
-        raise ValueError(f"--crop must lie in the image of {data.shape} pixels, got {ends}")
-    return data[row : row + height, column : column + width]
+    starts, sizes = crop[: data.ndim], crop[data.ndim :]
+    ends = [start + size for start, size in zip(starts, sizes, strict=True)]
+    if any(end > n for end, n in zip(ends, data.shape, strict=True)):
+        names = ("rows", "columns") if data.ndim == 2 else ("planes", "rows", "columns")
+        told = ", ".join(f"{name} to {end}" for name, end in zip(names, ends, strict=True))
+        raise ValueError(f"--crop must lie in the image of {data.shape} pixels, got {told}")
+    return data[tuple(slice(start, end) for start, end in zip(starts, ends, strict=True))]
 
 
 def binned(data: np.ndarray, factor: int) -> np.ndarray:
@@ -134,11 +160,11 @@ def binned(data: np.ndarray, factor: int) -> np.ndarray:
     >>> binned(np.arange(10.0).reshape(2, 5), 2)
     array([[3., 5.]])
     """
-    height, width = (n // factor for n in data.shape)
+    height, width = (n // factor for n in data.shape[-2:])
     if min(height, width) < 1:
         raise ValueError(f"expected an image of at least {factor} x {factor} pixels, got {data.shape}; lower --bin")
-    cut = data[: height * factor, : width * factor]
-    return cut.reshape(height, factor, width, factor).mean((1, 3))
+    cut = data[..., : height * factor, : width * factor]
+    return cut.reshape(*data.shape[:-2], height, factor, width, factor).mean((-3, -1))
 
 
 # How far a file may be from the recipe without a word: rounding of headers, and of indices by temperature.
@@ -161,6 +187,21 @@ def pixel_of(
     used = own if apart < 1e-4 else told
     remedy = f"; the recipe says {_length(own)}: --set grid.pixel={own[0]:.6g} keeps it" if apart > 0.02 else ""
     return used, [f"pixel {_length(used)}, from the file{remedy}"]
+
+
+def voxel_of(
+    volume: Volume, scene: Scene, assignments: Sequence[str] | None
+) -> tuple[tuple[float, float, float], list[str]]:
+    """Return the voxel (dz, dy, dx) of a volume in micrometres, and in sentences where it comes from.
+
+    That of --voxel or --set grid.pixel, or the file's; the recipe's own is not that of any stack.
+    """
+    if any(text.partition("=")[0].strip().startswith("grid.pixel") for text in assignments or ()):
+        dz, dy, dx = scene.grid.spacing
+        return (dz, dy, dx), [f"voxel {dz:.5g} x {dy:.5g} x {dx:.5g} um, from --set"]
+    dz, dy, dx = require_voxel(volume)
+    where = "from the file" if volume.voxel == volume.told else "from --voxel"
+    return (dz, dy, dx), [f"voxel {dz:.5g} x {dy:.5g} x {dx:.5g} um, {where}", *volume.notes]
 
 
 def contradictions(source: Measured, scene: Scene) -> list[str]:

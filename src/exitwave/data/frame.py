@@ -1,4 +1,4 @@
-"""Frames: one image of a dataset with its truth, drawn from a recipe by key."""
+"""Frames: one image or volume of a dataset with its truth, drawn from a recipe by key."""
 
 from __future__ import annotations
 
@@ -7,43 +7,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from exitwave.annotate import Truth, annotate
+from exitwave.annotate import Truth, VolumeTruth, annotate
 from exitwave.model import fields
 from exitwave.random import Key
 from exitwave.render import render
 from exitwave.sample import sample
 from exitwave.scene import Scene
 
+Kind = TypeVar("Kind", Truth, VolumeTruth)
+
 
 @dataclass(frozen=True)
 class Exposure:
     """What one key draws from a recipe: the image in the sensor's unit, its truth, and the seconds that went where.
 
-    `image` is (H, W), or (C, H, W) in colours; `bits` the depth of its counts, none where it is not counted.
+    `image` is (H, W), (C, H, W) in colours, or (Z, H, W) on a grid with a depth; `bits` the depth of its counts, none
+    where it is not counted. `truth` is what `annotate` gives.
     """
 
     image: Tensor
-    truth: Truth
+    truth: Any
     bits: int | None
     seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
-class Frame:
-    """An image of a dataset as it will be stored, with its truth: all that a writer gets to see.
+class Frame(Generic[Kind]):
+    """An image or a volume of a dataset as it will be stored, with its truth: all that a writer gets to see.
 
-    `image` is uint8, uint16, uint32 or float32, (H, W) or (H, W, C). `classes` are those of the dataset, which may be
-    more than the image shows. `path` is the image's place in the dataset's folder.
+    `image` is uint8, uint16, uint32 or float32, (H, W) or (H, W, C), and `truth` a `Truth`; or (Z, H, W) with a
+    `VolumeTruth`. `classes` are those of the dataset, which may be more than the image shows. `path` is the image's
+    place in the dataset's folder.
     """
 
     index: int
     image: np.ndarray
-    truth: Truth
+    truth: Kind
     classes: tuple[str, ...]
     path: str
 
@@ -59,8 +64,13 @@ class Frame:
 
     @cached_property
     def visible(self) -> np.ndarray:
-        """The numbers of the instances that have a visible pixel, (M,); the others go into no label file."""
-        return np.flatnonzero(self.truth.area > 0)
+        """The numbers of the instances that have a visible pixel or voxel, (M,); no other goes into a label file."""
+        return self.truth.visible
+
+    @property
+    def dimensions(self) -> int:
+        """2 for an image, 3 for a volume."""
+        return len(self.truth.shape)
 
     @cached_property
     def class_id(self) -> np.ndarray:

@@ -21,25 +21,27 @@ from typing import Any
 from exitwave import toml
 from exitwave.data import catalogue, run
 from exitwave.data.frame import Frame, expose, name_of, split_of
-from exitwave.data.images import stored, suffix
+from exitwave.data.images import stored, stored_volume, suffix
 from exitwave.data.memory import keep_freed_memory
 from exitwave.data.progress import reporting
 from exitwave.data.run import Job
+from exitwave.data.stacks import OME
 from exitwave.data.store import Stored, clean, locked, matches, summed, write
-from exitwave.data.writers import Entry, Writer, parse, writers
+from exitwave.data.writers import Entry, Writer, parse, usual, writers
 from exitwave.random import Key
 from exitwave.scene import Scene
 
 
 @dataclass(frozen=True)
 class Run:
-    """What `generate` did: frames written and frames that were there already, and where the time went.
+    """What `generate` did: formats, frames written and frames that were there already, and where the time went.
 
     `seconds` adds up all workers' time by stage (sample, render, annotate, encode, write; check is that of frames that
     were there); `elapsed` is the time on the clock.
     """
 
     folder: Path
+    formats: tuple[str, ...]
     written: int
     reused: int
     seconds: dict[str, float]
@@ -63,16 +65,16 @@ def generate(
     out: str | Path,
     n: int,
     seed: int = 0,
-    format: str = "yolo-obb",
+    format: str = "auto",
     workers: int = 1,
     progress: bool | None = None,
 ) -> Run:
-    """Write `n` annotated images drawn from `recipe` into the folder `out`, and return what was done.
+    """Write `n` annotated images or volumes drawn from `recipe` into the folder `out`, and return what was done.
 
-    The folder gets images, labels in every format of the comma-separated list `format` (see `exitwave.data.formats`),
-    truth.csv, the contact sheet sheet.png, and manifest.json, written last, with the recipe, versions, and the size and
-    SHA-256 of every file. Frame i depends on (recipe, seed, i) alone: `workers`, interruptions and `n` change no byte.
-    Every fifth frame is for validation.
+    The folder gets images, labels in every format of the comma-separated list `format` (see `exitwave.data.formats`;
+    "auto" is yolo-obb for images, and masks, membranes and meshes for volumes), truth.csv, the contact sheet sheet.png,
+    and manifest.json, written last, with the recipe, versions, and the size and SHA-256 of every file. Frame i depends
+    on (recipe, seed, i) alone: `workers`, interruptions and `n` change no byte. Every fifth frame is for validation.
 
     A run that was interrupted, or that is to become longer, is continued by calling again with the same arguments:
     what is complete and undamaged stays, everything else is made anew. A folder that holds another run, more frames
@@ -92,8 +94,9 @@ def generate(
             raise ValueError(f"expected {name} to be an integer above 0, got {number!r}; pass for example 1")
     Key(seed)  # checks the seed
     scene = catalogue.recipe(recipe)
-    job = Job(Path(out), toml.dump(scene), seed, parse(format), catalogue.classes_of(scene))
-    made = writers(job.formats)  # before anything is written: a format may be unknown, or lack a package
+    dimensions = len(scene.grid.shape)
+    job = Job(Path(out), toml.dump(scene), seed, usual(parse(format), dimensions), catalogue.classes_of(scene))
+    made = writers(job.formats, dimensions)  # before anything is written: a format may be unknown, or lack a package
     start = time.perf_counter()
     with locked(job.folder):
         run.claim(job)
@@ -117,7 +120,7 @@ def generate(
             _finish(job, n, made)
         end = time.perf_counter()
     seconds["finish"] = end - before
-    return Run(job.folder, n - reused, reused, seconds, end - start)
+    return Run(job.folder, job.formats, n - reused, reused, seconds, end - start)
 
 
 def _outcomes(job: Job, n: int, workers: int) -> Iterator[_Outcome]:
@@ -210,8 +213,9 @@ def _frame(job: Job, index: int) -> _Outcome:
     scene, made = _prepared(job.recipe, job.formats)
     exposure = expose(scene, Key(job.seed, index))
     drawn = time.perf_counter()
-    image = stored(exposure.image, exposure.bits)
-    path = f"images/{split_of(index)}/{name_of(index)}{suffix(image)}"
+    deep = len(scene.grid.shape) == 3
+    image = (stored_volume if deep else stored)(exposure.image, exposure.bits)
+    path = f"images/{split_of(index)}/{name_of(index)}{OME if deep else suffix(image)}"
     frame = Frame(index, image, exposure.truth, job.classes, path)
     files: dict[str, bytes] = {}
     notes: dict[str, Any] = {}
@@ -220,7 +224,7 @@ def _frame(job: Job, index: int) -> _Outcome:
         files.update(own)
     encoded = time.perf_counter()
     sums = {place: dataclasses.asdict(write(job.folder / place, [data])) for place, data in files.items()}
-    record = {"index": index, "split": frame.split, "image": path, "shape": list(image.shape[:2]), "files": sums}
+    record = {"index": index, "split": frame.split, "image": path, "shape": list(exposure.truth.shape), "files": sums}
     run.write_record(job, index, {**record, "notes": notes})
     seconds = {**exposure.seconds, "encode": encoded - drawn, "write": time.perf_counter() - encoded}
     return _Outcome(index, False, seconds)
@@ -257,8 +261,7 @@ def _finished(job: Job, n: int) -> bool:
 
 def _entries(job: Job, n: int, name: str) -> Iterator[Entry]:
     for record in _records(job, n):
-        height, width = record["shape"]
-        yield Entry(record["index"], record["split"], record["image"], (height, width), record["notes"][name])
+        yield Entry(record["index"], record["split"], record["image"], tuple(record["shape"]), record["notes"][name])
 
 
 def _records(job: Job, n: int) -> Iterator[dict[str, Any]]:

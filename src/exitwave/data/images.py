@@ -34,6 +34,15 @@ def stored(image: Tensor, bits: int | None) -> np.ndarray:
     return interleaved if array.ndim == 3 else interleaved[..., 0]
 
 
+def stored_volume(volume: Tensor, bits: int | None) -> np.ndarray:
+    """Return a volume (Z, H, W) as it is stored, every plane like an image; see `stored`."""
+    if volume.ndim != 3:
+        raise ValueError(
+            f"expected a volume (Z, H, W) to store, got one of {tuple(volume.shape)}; render its colours one by one"
+        )
+    return np.stack([stored(plane, bits) for plane in volume])
+
+
 def suffix(image: np.ndarray) -> str:
     """Return ".png" for 8-bit grey and RGB and 16-bit grey images, ".tif" for all others.
 

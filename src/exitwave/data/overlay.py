@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from exitwave.annotate import Truth
 from exitwave.data.frame import Frame
 
 SIDE = 512
@@ -31,7 +32,7 @@ def colour_of(number: int) -> tuple[int, int, int]:
     return COLOURS[number % len(COLOURS)]
 
 
-def drawn(frame: Frame) -> Image.Image:
+def drawn(frame: Frame[Truth]) -> Image.Image:
     """Return the image of a frame, its longer side `SIDE` pixels, with boxes, silhouettes and a scale bar.
 
     Oriented boxes are strong, silhouettes thin, both of the whole object. Objects without a visible pixel are left out.
@@ -71,7 +72,7 @@ def overlaid(
         _stroke(picture, outlines.get(number, []), scale, 1.0, _pale(colour), 0.9)
         _stroke(picture, strong, scale, line, colour, 1.0)
     if pixel is not None:
-        _scale_bar(picture, pixel[1] / scale)
+        scale_bar(picture, pixel[1] / scale)
     return picture
 
 
@@ -112,8 +113,11 @@ def _stroke(
     picture.paste(colour, (0, 0), mask.reduce(_FINE))
 
 
-def _scale_bar(picture: Image.Image, step: float) -> None:
-    """Draw a bar of a round number of micrometres, about a fifth of the picture, at the bottom left."""
+def scale_bar(picture: Image.Image, step: float) -> None:
+    """Draw a bar of a round number of micrometres, about a fifth of the picture, at the bottom left.
+
+    A pixel of the picture is `step` micrometres.
+    """
     length = round_length(0.25 * picture.width * step)
     pixels = round(length / step)
     # The font that Pillow brings has no Greek letters.

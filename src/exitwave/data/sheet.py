@@ -15,15 +15,23 @@ _GAP, _CAPTION, _HEAD = 14, 26, 46
 _PAPER, _INK, _FAINT = (22, 24, 28), (235, 238, 242), (150, 156, 166)
 
 
-def composed(tiles: Sequence[Image.Image], captions: Sequence[str], classes: Sequence[str]) -> Image.Image:
-    """Return the contact sheet of equally large tiles, up to four in a row, with the colours of the classes on top."""
+def composed(
+    tiles: Sequence[Image.Image],
+    captions: Sequence[str],
+    classes: Sequence[str],
+    note: str = "",
+) -> Image.Image:
+    """Return the contact sheet of equally large tiles, up to four in a row, with the colours of the classes on top.
+
+    The `note` beside them tells what is drawn.
+    """
     columns = min(len(tiles), 4 if len(tiles) > 9 or len(tiles) in (4, 7, 8) else 3)
     rows = -(-len(tiles) // columns)
     width, height = (max(tile.size[axis] for tile in tiles) for axis in (0, 1))
     across = max(columns * (width + _GAP) + _GAP, SIDE + 2 * _GAP)
     sheet = Image.new("RGB", (across, _HEAD + rows * (height + _CAPTION + _GAP)), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    _legend(draw, classes, across)
+    _legend(draw, classes, across, note)
     small = ImageFont.load_default(15)
     for number, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
         row, column = divmod(number, columns)
@@ -33,9 +41,8 @@ def composed(tiles: Sequence[Image.Image], captions: Sequence[str], classes: Seq
     return sheet
 
 
-def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], across: int) -> None:
+def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], across: int, note: str) -> None:
     font, place = ImageFont.load_default(18), float(_GAP)
-    note = "box: smallest rectangle · line: silhouette"
     faint = ImageFont.load_default(15)
     room = across - _GAP - faint.getlength(note)
     for number, name in enumerate(classes):

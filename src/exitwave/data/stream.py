@@ -1,4 +1,4 @@
-"""Streams: the images of a dataset without the dataset, rendered while a network trains."""
+"""Streams: the images or volumes of a dataset without the dataset, rendered while a network trains."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from exitwave import toml
+from exitwave.annotate import Truth, VolumeTruth
 from exitwave.data.catalogue import classes_of, recipe
-from exitwave.data.frame import Frame, expose
+from exitwave.data.frame import Exposure, Frame, expose
 from exitwave.random import Key
 from exitwave.scene import Scene
 
@@ -30,6 +31,10 @@ class Stream(IterableDataset[dict[str, Any]]):
     - `boxes` (M, 4), float32: amodal boxes (row0, col0, row1, col1) in pixels, centres at integers, not clipped.
     - `oriented_boxes` (M, 4, 2), float32: corners (row, col) of the smallest rectangles.
     - `index`: the number i.
+
+    Frames of a recipe with a depth are volumes: `image` (1, Z, H, W); in place of `ids`, `labels` {class: (Z, H, W)}
+    with a volume for every class of the recipe, and `membranes` (Z, H, W), booleans; `boxes` (M, 6) in voxels, z0, y0,
+    x0, z1, y1, x1; in place of oriented boxes, `centers` (M, 3) in micrometres.
 
     The frames are dealt out in turn to the processes of `torch.distributed`, if it is initialised when the stream is
     made (`shard` = (rank, number of processes) says otherwise), and then to the workers of a `DataLoader`: together
@@ -75,8 +80,10 @@ class Stream(IterableDataset[dict[str, Any]]):
 
     def _frame(self, scene: Scene, index: int) -> dict[str, Any]:
         exposure = expose(scene, Key(self.seed, index))
+        if len(scene.grid.shape) == 3:
+            return self._volume(exposure, index)
         image = exposure.image
-        frame = Frame(index, image.numpy(), exposure.truth, self.classes, "")
+        frame = Frame[Truth](index, image.numpy(), exposure.truth, self.classes, "")
         truth, visible = exposure.truth, frame.visible
         return {
             "image": (image if image.ndim == 3 else image[None]).to(torch.float32),
@@ -88,9 +95,26 @@ class Stream(IterableDataset[dict[str, Any]]):
             "index": index,
         }
 
+    def _volume(self, exposure: Exposure, index: int) -> dict[str, Any]:
+        frame = Frame[VolumeTruth](index, exposure.image.numpy(), exposure.truth, self.classes, "")
+        truth, visible = frame.truth, frame.visible
+        empty = np.zeros(truth.shape, dtype=np.int32)
+        return {
+            "image": exposure.image[None].to(torch.float32),
+            "labels": {name: torch.from_numpy(truth.labels.get(name, empty)).to(torch.int64) for name in self.classes},
+            "membranes": torch.from_numpy(truth.membranes),
+            "id": torch.from_numpy(visible + 1),
+            "classes": torch.from_numpy(frame.class_id[visible]),
+            "boxes": torch.from_numpy(truth.boxes[visible]).to(torch.float32),
+            "centers": torch.from_numpy(truth.center[visible]).to(torch.float32),
+            "index": index,
+        }
+
 
 def collate(frames: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return frames of a stream as a batch: images (B, C, H, W) and ids (B, H, W) stacked, everything else as lists.
+
+    Of volumes the images (B, 1, Z, H, W), membranes and labels of every class (B, Z, H, W) are stacked.
 
     For `DataLoader(stream, batch_size=4, collate_fn=collate)`.
 
@@ -100,7 +124,13 @@ def collate(frames: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     (torch.Size([2, 1, 8, 8]), 2)
     """
     batch: dict[str, Any] = {name: [frame[name] for frame in frames] for name in frames[0]}
-    stacked: dict[str, Tensor] = {name: torch.stack(batch[name]) for name in ("image", "ids")}
+    stacked: dict[str, Any] = {
+        name: torch.stack(batch[name]) for name in ("image", "ids", "membranes") if name in batch
+    }
+    if "labels" in batch:
+        stacked["labels"] = {
+            name: torch.stack([labels[name] for labels in batch["labels"]]) for name in batch["labels"][0]
+        }
     return {**batch, **stacked}
 
 

@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from exitwave.annotate import Truth, VolumeTruth
 from exitwave.data.frame import Frame
 
 
-def columns_of(frame: Frame) -> dict[str, list[Any]]:
+def columns_of(frame: Frame[Any]) -> dict[str, list[Any]]:
     """Return the truth of a frame as columns of JSON types with one entry per object; None stands for no value.
 
-    All objects have a row, those without a visible pixel too (`area` is then 0). `id` is the value in the masks.
-    Pixels: `row0` to `col1` is the amodal box and `corner0_row` to `corner3_col` the oriented one, with integers at
-    the centres of pixels. All further columns are the physical parameters, in micrometres.
+    All objects have a row, those without a visible pixel or voxel too (`area` or `voxels` is then 0). `id` is the value
+    in the masks. Pixels: `row0` to `col1` is the amodal box and `corner0_row` to `corner3_col` the oriented one, with
+    integers at the centres of pixels. Voxels: `z0` to `x1` is the box in the same manner; the middle, `volume`,
+    `surface_area` and `length` are in micrometres. All further columns are the physical parameters, in micrometres.
     """
     truth = frame.truth
     count = len(truth.class_id)
@@ -26,6 +28,31 @@ def columns_of(frame: Frame) -> dict[str, list[Any]]:
         "id": list(range(1, count + 1)),
         "class": [frame.classes[number] for number in frame.class_id],
     }
+    columns |= _volume_columns(truth) if frame.dimensions == 3 else _image_columns(truth)
+    for name, values in truth.physical.items():
+        parts = {name: values} if values.ndim == 1 else {f"{name}_{k}": values[:, k] for k in range(values.shape[1])}
+        for column, part in parts.items():
+            if column in columns:
+                raise ValueError(f"expected physical parameters with names of their own, got '{column}'; rename it")
+            columns[column] = _plain(part)
+    return columns
+
+
+def _volume_columns(truth: VolumeTruth) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
+    for place, name in enumerate(("z0", "y0", "x0", "z1", "y1", "x1")):
+        columns[name] = np.round(truth.boxes[:, place], 4).tolist()
+    for place, axis in enumerate("zyx"):
+        columns[f"center_{axis}"] = np.round(truth.center[:, place], 6).tolist()
+    for name in ("volume", "surface_area", "length"):
+        columns[name] = _plain(np.round(getattr(truth, name), 6))
+    columns["voxels"] = truth.voxels.tolist()
+    columns["truncated"] = truth.truncated.tolist()
+    return columns
+
+
+def _image_columns(truth: Truth) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
     for place, name in enumerate(("row0", "col0", "row1", "col1")):
         columns[name] = np.round(truth.boxes[:, place], 4).tolist()
     for corner in range(4):
@@ -35,12 +62,6 @@ def columns_of(frame: Frame) -> dict[str, list[Any]]:
     columns["amodal_area"] = truth.amodal_area.tolist()
     columns["visible_fraction"] = np.round(truth.visible_fraction, 6).tolist()
     columns["truncated"] = truth.truncated.tolist()
-    for name, values in truth.physical.items():
-        parts = {name: values} if values.ndim == 1 else {f"{name}_{k}": values[:, k] for k in range(values.shape[1])}
-        for column, part in parts.items():
-            if column in columns:
-                raise ValueError(f"expected physical parameters with names of their own, got '{column}'; rename it")
-            columns[column] = _plain(part)
     return columns
 
 

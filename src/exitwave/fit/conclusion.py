@@ -11,6 +11,7 @@ from exitwave.fit.design import statements
 from exitwave.fit.linear import affordable, jacobian, locality
 from exitwave.fit.problem import Problem
 from exitwave.fit.result import FitResult
+from exitwave.fit.shape import shaped
 from exitwave.fit.slopes import Slopes
 from exitwave.fit.solvers import Solution
 from exitwave.fit.uncertainty import Information, coloured, information
@@ -50,7 +51,8 @@ def conclusion(
     ]
     if bound:
         notes = [*notes, f"at the end of its range: {', '.join(bound)}; widen the range, or fix it there"]
-    if affordable(problem):
+    # A derivative image for every vertex of a mesh would take longer than the fit.
+    if not shaped(now) and affordable(problem):
         known, more = _information(problem, residuals, chi2, all(sensor.noisy for sensor in sensors))
         # The image does not depend on a number at its bound, which is the bound's doing.
         notes = [*notes, *(known.weak if bound else statements(now, known)), *more]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from exitwave.fit.emitters import emitters_in
 from exitwave.fit.rings import rings
 from exitwave.fit.silhouettes import roundness, silhouettes
 from exitwave.fit.spots import spots
@@ -34,7 +35,8 @@ def detect(scene: Scene, image: Tensor | np.ndarray, count: int | None = None) -
 
     - along coherent light, `rings`: heights are found too, whatever the template's;
     - bodies that look round, `spots`: by renderings of the template, at its height, in any contrast;
-    - other bodies, in coherent light if the template is in focus, `silhouettes`: by their outlines.
+    - other bodies, in coherent light if the template is in focus, `silhouettes`: by their outlines;
+    - in volumes, `emitters_in`: fluorescent `Points`, with their emission and the microscope's background.
 
     In a thin specimen (`Transmission`) all particles get one height, the middle one of those found.
 
@@ -47,6 +49,8 @@ def detect(scene: Scene, image: Tensor | np.ndarray, count: int | None = None) -
     tensor([0.8000, 1.1000])
     """
     require_numbers(scene)
+    if len(scene.grid.shape) == 3:
+        return emitters_in(scene, image, count)
     data = _checked(scene, image, count)
     template = template_of(scene)
     _check_model(template)

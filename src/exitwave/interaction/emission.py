@@ -20,7 +20,7 @@ from exitwave.raster.quadrature import Emitters, emitters, envelope_of
 from exitwave.raster.simplex import direct
 from exitwave.raster.spectrum import spectrum, volume
 from exitwave.raster.spread import Envelope
-from exitwave.specimen import Specimen
+from exitwave.specimen import Specimen, unpacked
 from exitwave.stages import Collector, Excitation, Sensor, Spread, require
 
 # An attenuation per micrometre that no specimen is thick enough to show.
@@ -111,11 +111,11 @@ class Emission(Value):
         if self.method == "direct":
             if shared or not lossless:
                 raise ValueError('method "direct" needs one spread for all places and no attenuation; use "spectral"')
-            return torch.stack([direct(part, lattice) for part in specimen.parts]).sum(0)
+            return torch.stack([direct(part, lattice) for part in unpacked(specimen.parts)]).sum(0)
         # Frequencies that hardly pass need not be right.
         envelope = envelope_of(transfer.detach(), lattice)
         found = []
-        for part in specimen.parts:
+        for part in unpacked(specimen.parts):
             sources = emitters(part, lattice, self.rtol, envelope)
             share = spread.share(sources.position) if shared else None
             bright = None if lossless else self._brightness(sources.position[:, 0], grid)

@@ -166,6 +166,7 @@ def _rule(order: int, number: int, parts: int) -> Rule:
 
 
 @functools.cache
+@torch.enable_grad()
 def _table(order: int) -> list[tuple[int, np.ndarray]]:
     """Return for every rule its number of points and its worst error at `_WAVES` waves along the longest edge."""
     phases = _phases(order)

@@ -1,6 +1,7 @@
 """What is looked at: particles, films, their materials and their arrangement."""
 
 from exitwave.specimen.arrange import Agglomerates, Centred, PoissonDisk, Scattered, Sedimented
+from exitwave.specimen.assembly import Assembly, unpacked
 from exitwave.specimen.box import Box
 from exitwave.specimen.colony import Colony
 from exitwave.specimen.crystal import Crystal
@@ -10,6 +11,8 @@ from exitwave.specimen.filaments import Filaments
 from exitwave.specimen.film import Film
 from exitwave.specimen.materials import Material, material
 from exitwave.specimen.mesh import Mesh
+from exitwave.specimen.microtubules import Microtubules
+from exitwave.specimen.nuclei import Nuclei, Nucleus
 from exitwave.specimen.particles import Particles
 from exitwave.specimen.points import Points
 from exitwave.specimen.population import Population
@@ -18,9 +21,11 @@ from exitwave.specimen.shapes import Shape
 from exitwave.specimen.specimen import Specimen
 from exitwave.specimen.sphere import Sphere
 from exitwave.specimen.tetrahedra import Tetrahedra
+from exitwave.specimen.tissue import Tissue
 
 __all__ = [
     "Agglomerates",
+    "Assembly",
     "Box",
     "Centred",
     "Colony",
@@ -31,6 +36,9 @@ __all__ = [
     "Film",
     "Material",
     "Mesh",
+    "Microtubules",
+    "Nuclei",
+    "Nucleus",
     "Particles",
     "Points",
     "PoissonDisk",
@@ -42,5 +50,7 @@ __all__ = [
     "Specimen",
     "Sphere",
     "Tetrahedra",
+    "Tissue",
     "material",
+    "unpacked",
 ]

@@ -3,6 +3,8 @@
 A format is a class `Writer` that turns frames into bytes. To add one, copy a file of this folder; to use one from
 elsewhere, pass `format="package.module:Name"`. Writers neither compute physics nor touch the disk.
 
+Of a volume, every frame has a `VolumeTruth`, and its files are in voxels and micrometres.
+
 Pixel coordinates of a `Truth` have their integers at pixel centres, (row, col). Files use the conventions of their
 format, which all have the origin at the corner of the first pixel: x = col + 0.5, y = row + 0.5.
 """
@@ -21,12 +23,12 @@ from exitwave.data.frame import Frame
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a finished frame: its number, image, (height, width), and the note that the writer left."""
+    """What is known of a finished frame: its number, its image and the shape of that, and the note of the writer."""
 
     index: int
     split: str
     image: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     note: Any
 
 
@@ -35,12 +37,14 @@ class Writer(Protocol):
 
     `frame` returns the files of one frame, path in the dataset -> bytes, and a note of JSON types for the end.
     `finish` returns the files of the whole dataset in pieces; it may read the entries, in the order of their numbers,
-    several times. `owns` lists the files and folders at the top of the dataset that belong to the format alone.
+    several times. `owns` lists the files and folders at the top of the dataset that belong to the format alone, and
+    `dimensions` what it can write: 2 for images, 3 for volumes.
     """
 
     owns: ClassVar[tuple[str, ...]]
+    dimensions: ClassVar[tuple[int, ...]]
 
-    def frame(self, frame: Frame) -> tuple[Mapping[str, bytes], Any]: ...
+    def frame(self, frame: Frame[Any]) -> tuple[Mapping[str, bytes], Any]: ...
 
     def finish(
         self, classes: tuple[str, ...], entries: Callable[[], Iterator[Entry]]
@@ -49,6 +53,12 @@ class Writer(Protocol):
 
 ALWAYS = ("images", "csv", "sheet")
 """What every dataset has: images, the truth table and the contact sheet."""
+
+AUTO = "auto"
+"""Stands for the formats that are usual for a dataset's images or volumes."""
+
+_WORDS = {2: "images", 3: "volumes"}
+_USUAL = {2: ("yolo-obb",), 3: ("masks", "membranes", "meshes")}
 
 
 def formats() -> tuple[str, ...]:
@@ -61,11 +71,20 @@ def formats() -> tuple[str, ...]:
     return tuple(sorted(name for name in names if name not in ALWAYS))
 
 
-def writers(names: tuple[str, ...]) -> dict[str, Writer]:
-    """Return the writers of formats by name, what every dataset has first; an error where two share a file."""
+def writers(names: tuple[str, ...], dimensions: int | None = None) -> dict[str, Writer]:
+    """Return the writers of formats by name, what every dataset has first; an error where two share a file.
+
+    With the `dimensions` of a dataset, 2 for images and 3 for volumes, formats that cannot write it are refused.
+    """
     found = {name: _writer(name) for name in dict.fromkeys(ALWAYS + names)}
     owners: dict[str, str] = {}
     for name, writer in found.items():
+        if dimensions is not None and dimensions not in writer.dimensions:
+            able = [other for other in formats() if dimensions in _class(other).dimensions]
+            raise ValueError(
+                f"expected formats of {_WORDS[dimensions]}, got '{name}', which labels {_WORDS[5 - dimensions]}; use "
+                f"{', '.join(able)}"
+            )
         for owned in writer.owns:
             if owned in owners:
                 raise ValueError(
@@ -90,6 +109,16 @@ def parse(text: str) -> tuple[str, ...]:
     return names
 
 
+def usual(names: tuple[str, ...], dimensions: int) -> tuple[str, ...]:
+    """Return names of formats with "auto" replaced by what is usual for images (2 dimensions) or volumes (3).
+
+    >>> usual(("auto", "parquet"), 3)
+    ('masks', 'membranes', 'meshes', 'parquet')
+    """
+    found = [_USUAL[dimensions] if name == AUTO else (name,) for name in names]
+    return tuple(dict.fromkeys(name for group in found for name in group))
+
+
 def _writer(name: str) -> Writer:
     if ":" in name:
         module, _, attribute = name.partition(":")
@@ -103,4 +132,9 @@ def _writer(name: str) -> Writer:
         near = difflib.get_close_matches(name, known, n=1)
         remedy = f"did you mean '{near[0]}'?" if near else "known formats: " + ", ".join(formats())
         raise ValueError(f"unknown format '{name}'; {remedy}")
-    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").Writer()
+    return _class(name)()
+
+
+def _class(name: str) -> type[Writer]:
+    """Return the class of a format of the package."""
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").Writer

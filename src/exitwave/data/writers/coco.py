@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from exitwave.annotate import Truth
 from exitwave.data.frame import Frame
 from exitwave.data.rle import regions
 from exitwave.data.writers import Entry
@@ -22,9 +23,10 @@ class Writer:
     of its mask in the format "masks" is `instance`. Image ids are the numbers of the frames.
     """
 
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
     owns: ClassVar[tuple[str, ...]] = ("annotations",)
 
-    def frame(self, frame: Frame) -> tuple[Mapping[str, bytes], Any]:
+    def frame(self, frame: Frame[Truth]) -> tuple[Mapping[str, bytes], Any]:
         truth = frame.truth
         found = regions(truth.ids)
         notes = []

@@ -15,9 +15,10 @@ from exitwave.data.writers import Entry
 class Writer:
     """truth.csv: one row per object with its boxes in pixels and its physical parameters; see `exitwave.data.table`."""
 
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     owns: ClassVar[tuple[str, ...]] = ("truth.csv",)
 
-    def frame(self, frame: Frame) -> tuple[Mapping[str, bytes], Any]:
+    def frame(self, frame: Frame[Any]) -> tuple[Mapping[str, bytes], Any]:
         return {}, columns_of(frame)
 
     def finish(self, classes: tuple[str, ...], entries: Callable[[], Iterator[Entry]]) -> Mapping[str, Iterable[bytes]]:

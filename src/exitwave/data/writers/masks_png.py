@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from exitwave.annotate import Truth
 from exitwave.data.frame import Frame
 from exitwave.data.images import png
 from exitwave.data.writers import Entry
@@ -15,9 +16,10 @@ from exitwave.data.writers import Entry
 class Writer:
     """masks-png/{train,val}/000000.png: 0 is background, other values are the `id` of the object in the truth table."""
 
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
     owns: ClassVar[tuple[str, ...]] = ("masks-png",)
 
-    def frame(self, frame: Frame) -> tuple[Mapping[str, bytes], Any]:
+    def frame(self, frame: Frame[Truth]) -> tuple[Mapping[str, bytes], Any]:
         count = len(frame.truth.class_id)
         if count >= 2**16:
             raise ValueError(

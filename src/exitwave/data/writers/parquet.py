@@ -16,6 +16,7 @@ _ROWS = 100_000  # of a row group, the part of a file that is in memory at a tim
 class Writer:
     """truth.parquet: the columns of truth.csv, compressed and with their types."""
 
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     owns: ClassVar[tuple[str, ...]] = ("truth.parquet",)
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class Writer:
                 "the truth.csv that every dataset has"
             ) from None
 
-    def frame(self, frame: Frame) -> tuple[Mapping[str, bytes], Any]:
+    def frame(self, frame: Frame[Any]) -> tuple[Mapping[str, bytes], Any]:
         return {}, columns_of(frame)
 
     def finish(self, classes: tuple[str, ...], entries: Callable[[], Iterator[Entry]]) -> Mapping[str, Iterable[bytes]]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from exitwave.annotate import Truth
 from exitwave.data.frame import Frame
 from exitwave.data.polygon import clip
 from exitwave.data.writers import Entry
@@ -21,9 +22,10 @@ class Writer:
     visible pixel are left out.
     """
 
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
     owns: ClassVar[tuple[str, ...]] = ("labels", "data.yaml")
 
-    def frame(self, frame: Frame) -> tuple[Mapping[str, bytes], Any]:
+    def frame(self, frame: Frame[Truth]) -> tuple[Mapping[str, bytes], Any]:
         truth = frame.truth
         size = np.array(truth.shape, dtype=np.float64)
         lines = []

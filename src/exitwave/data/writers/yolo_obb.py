@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from exitwave.annotate import Truth
 from exitwave.data.frame import Frame
 from exitwave.data.polygon import clip, quadrilateral, tight_rectangle
 from exitwave.data.writers import Entry
@@ -25,9 +26,10 @@ class Writer:
     trainers make of four corners, keeps direction and width.
     """
 
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
     owns: ClassVar[tuple[str, ...]] = ("labels", "data.yaml")
 
-    def frame(self, frame: Frame) -> tuple[Mapping[str, bytes], Any]:
+    def frame(self, frame: Frame[Truth]) -> tuple[Mapping[str, bytes], Any]:
         truth = frame.truth
         height, width = truth.shape
         lines = []

@@ -24,23 +24,24 @@ from exitwave.specimen.meshes.topology import edges, junctions
 from exitwave.specimen.meshes.voxels import painted
 
 # Samples to an edge of the mesh, and to the distance of a seed from the nearest.
-_FINE, _RESOLVED = 1.0, 4.0
+_FINE, _RESOLVED = 1.0, 3.0
 # Samples at most: finer foams than this take more memory than any image of them.
 _MOST = 60_000_000
-# Steps from the net onto the walls; a vertex goes no farther in one than this share of a sample.
-_STEPS, _REACH = 12, 0.5
+# Steps from the net onto the walls; a vertex goes no farther in one than a sample.
+_STEPS = 6
 # Walls that meet at less than this sine have no curve that could be found.
 _SINE = 0.1
 
 
 @dataclass(frozen=True)
 class Hull:
-    """What holds a foam: whether points lie inside, and where the nearest piece of the boundary is."""
+    """What holds a foam: which samples lie inside, the plane nearest to points, and which way is out there."""
 
     low: Floats
     high: Floats
     inside: Callable[[tuple[int, ...], float, Floats], np.ndarray]
     plane: Callable[[Floats], tuple[Floats, Floats]]
+    outward: Callable[[Floats], Floats]
 
 
 def foam(
@@ -129,7 +130,7 @@ def _ellipsoid(center: Floats, axes: Floats) -> Hull:
         steep = np.linalg.norm(slope, axis=-1, keepdims=True)
         return slope / np.maximum(steep, 1e-300), ((1 - radius) / np.maximum(steep, 1e-300))[:, 0]
 
-    return Hull(center - axes, center + axes, inside, plane)
+    return Hull(center - axes, center + axes, inside, plane, lambda points: plane(points)[0])
 
 
 def _mesh_hull(hull: Mesh) -> Hull:
@@ -150,7 +151,11 @@ def _mesh_hull(hull: Mesh) -> Hull:
         foot, face = nearest(found, points)
         return vector[face], ((foot - points) * vector[face]).sum(-1)
 
-    return Hull(body.points.min(0), body.points.max(0), inside, plane)
+    def outward(points: Floats) -> Floats:
+        # Some face near the points tells well enough which side is out.
+        return vector[found.parent[found.tree.query(np.concatenate([points, np.zeros((len(points), 1))], 1))[1]]]
+
+    return Hull(body.points.min(0), body.points.max(0), inside, plane, outward)
 
 
 def _sampled(points: Floats, weights: Floats, hull: Hull, step: float) -> tuple[Surface, Floats]:
@@ -189,7 +194,7 @@ class _Walls:
 
     def normals(self, body: Surface) -> Floats:
         """Return the way (F, 3) in which every face should look: from one seed to the other, or out of the hull."""
-        ideal = self.hull.plane(body.points[body.faces].mean(1))[0]
+        ideal = self.hull.outward(body.points[body.faces].mean(1))
         wall = body.regions.min(1) > 0
         behind, before = body.regions[wall].T - 1
         ideal[wall] = self.seeds[before] - self.seeds[behind]
@@ -199,7 +204,7 @@ class _Walls:
         """Return points (V, 3) near those wanted, on the walls, lines and corners of the regions that meet at them.
 
         A wall between two cells is the plane 2 (s_j - s_i) . x = s_j^2 - w_j - s_i^2 + w_i. A vertex moves by the
-        shortest way to all planes of its regions, by several steps where the hull is curved, and as far as no face turns over:
+        shortest way to all planes of its regions and to that of the hull near it, and as far as no face turns over:
         samples may see lines meet in another order than they do.
         """
         vertex, region = _meetings(body)
@@ -225,16 +230,13 @@ class _Walls:
             normal[cells] = (between / length[..., None])[cells]
             offset[cells] = ((power[two] - power[one]) / length)[cells]
             rim = outside[rows]
-            for _ in range(3 if rim.any() else 1):
-                away = offset - np.einsum("nkd,nd->nk", normal, points[at])
-                if rim.any():
-                    # The hull takes the place that the anchor leaves.
-                    slope, height = self.hull.plane(points[at[rim]])
-                    normal[rim, 0], away[rim, 0] = slope, height
-                move = np.einsum("ndk,nk->nd", np.linalg.pinv(normal, rcond=_SINE), away)
-                far = np.linalg.norm(move, axis=-1, keepdims=True)
-                limit = _REACH * self.step
-                points[at] += move * np.minimum(1.0, limit / np.maximum(far, 1e-300))
+            away = offset - np.einsum("nkd,nd->nk", normal, points[at])
+            if rim.any():
+                # The hull takes the place that the anchor leaves.
+                normal[rim, 0], away[rim, 0] = self.hull.plane(points[at[rim]])
+            move = np.einsum("ndk,nk->nd", np.linalg.pinv(normal, rcond=_SINE), away)
+            far = np.linalg.norm(move, axis=-1, keepdims=True)
+            points[at] += move * np.minimum(1.0, self.step / np.maximum(far, 1e-300))
         return guarded(body, points, self.normals(body))
 
 

@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from exitwave.specimen.meshes.surface import Floats, Integers
 
 # Triangles whose middles are nearest are looked at closely; with parts of about one size few suffice.
-_NEAREST = 12
+_NEAREST = 10
 # A triangle is cut in no more than the square of this.
 _CUTS = 32
 # Distances are computed for as many pairs at once: a bound on memory.
@@ -84,22 +84,27 @@ def on_triangles(points: Floats, corners: Floats) -> Floats:
     >>> on_triangles(np.array([[1.0, 0.2, 0.2]]), np.array([[[0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]]]))
     array([[0. , 0.2, 0.2]])
     """
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    normal = np.cross(b - a, c - a)
-    square = np.square(normal).sum(-1)
-    flat = square == 0
-    height = ((points - a) * normal).sum(-1) / np.where(flat, 1.0, square)
-    foot = points - height[:, None] * normal
-    inside = ~flat
-    for first, second in ((a, b), (b, c), (c, a)):
-        inside &= (np.cross(second - first, foot - first) * normal).sum(-1) >= 0
-    best, distance = foot, np.where(inside, np.square(foot - points).sum(-1), np.inf)
-    for first, second in ((a, b), (b, c), (c, a)):
-        along = second - first
-        length = np.square(along).sum(-1)
-        share = ((points - first) * along).sum(-1) / np.where(length > 0, length, 1.0)
-        foot = first + np.clip(share, 0.0, 1.0)[:, None] * along
-        away = np.square(foot - points).sum(-1)
-        nearer = away < distance
-        best, distance = np.where(nearer[:, None], foot, best), np.where(nearer, away, distance)
-    return best
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    from_ = points - corners[:, 0]
+    pairs = ((first, first), (second, second), (first, second))
+    one, two, both = (np.einsum("nd,nd->n", *pair) for pair in pairs)
+    along, across = np.einsum("nd,nd->n", first, from_), np.einsum("nd,nd->n", second, from_)
+    # The foot is first * v + second * w: in the plane, or on one of the sides. Distances leave out |from_|^2.
+    area = one * two - both * both
+    flat = area <= 1e-14 * one * two
+    v, w = ((p * q - both * r) / np.where(flat, 1.0, area) for p, q, r in ((two, along, across), (one, across, along)))
+    inside = ~flat & (v >= 0) & (w >= 0) & (v + w <= 1)
+    best = np.where(inside, -v * along - w * across, np.inf)
+    third, beyond = one + two - 2 * both, one - both - along + across
+    sides = (
+        (one, along, np.array([0.0, 0.0]), np.array([1.0, 0.0]), 0.0),
+        (two, across, np.array([0.0, 0.0]), np.array([0.0, 1.0]), 0.0),
+        (third, beyond, np.array([1.0, 0.0]), np.array([-1.0, 1.0]), one - 2 * along),
+    )
+    for square, reach, start, way, base in sides:
+        t = np.clip(reach / np.where(square > 0, square, 1.0), 0.0, 1.0)
+        away = base + t * (t * square - 2 * reach)
+        nearer = away < best
+        best = np.where(nearer, away, best)
+        v, w = np.where(nearer, start[0] + way[0] * t, v), np.where(nearer, start[1] + way[1] * t, w)
+    return corners[:, 0] + v[:, None] * first + w[:, None] * second

@@ -10,30 +10,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exitwave.specimen.meshes.surface import Floats, Integers, Mask, Surface, normals
+from exitwave.specimen.meshes.surface import Floats, Integers, Mask, Surface, normals, shapes
 from exitwave.specimen.meshes.topology import Edges, codes, edges, fans, junctions, spans
 
 _ROUNDS = 200
 # What is left of the short edges when fewer than this share of faces is done in a round, the next iteration does.
-_FEW = 0.001
+_FEW = 0.003
 # A face that a collapse or a flip leaves must not turn by more than this cosine, nor a flip join faces that fold more.
 _TURN, _FOLD = 0.3, 0.7
 # Of an equilateral triangle 1; a change must not leave a face below this unless it was worse.
 _THIN = 0.1
-# Corners closer than this share of the shortest edge are one.
+# Corners closer than this share of the shortest edge are one, whatever meets there.
 _SPECK = 0.3
 
 
 def lengths(points: Floats, net: Edges) -> Floats:
     """Return the length (E,) of every edge in micrometres."""
     return np.linalg.norm(points[net.ends[:, 0]] - points[net.ends[:, 1]], axis=-1)
-
-
-def shapes(points: Floats, faces: Integers) -> Floats:
-    """Return 4 sqrt(3) area / sum of squared sides of every face (F,): 1 if equilateral, 0 if it has no area."""
-    corners = points[faces]
-    squares = np.square(corners - np.roll(corners, 1, 1)).sum((1, 2))
-    return 4 * 3**0.5 * np.linalg.norm(normals(points, faces), axis=-1) / np.where(squares > 0, squares, 1.0)
 
 
 def split(body: Surface, longest: float) -> Surface:
@@ -94,13 +87,25 @@ def ranks(points: int, net: Edges, edge: Mask, faces: Integers, regions: Integer
 
 def curves(net: Edges, edge: Mask, regions: Integers) -> NDArray[np.uint64]:
     """Return a number (n,) for the walls that meet at every edge of a curve, the same wherever these are the same."""
-    # Sums of scrambled numbers do not depend on the order of the faces; two are alike by chance once in 2^64.
-    scrambled = (codes(regions).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    scrambled ^= scrambled >> np.uint64(29)
-    scrambled *= np.uint64(0xBF58476D1CE4E5B9)
     total = np.zeros(len(net.ends), dtype=np.uint64)
-    np.add.at(total, net.of.ravel(), np.repeat(scrambled, 3))
+    np.add.at(total, net.of.ravel(), np.repeat(_scrambled(codes(regions)), 3))
     return total[edge]
+
+
+def meetings(points: int, faces: Integers, regions: Integers) -> NDArray[np.uint64]:
+    """Return a number (V,) for the walls that meet at every vertex, the same wherever these are the same."""
+    stride = int(codes(regions).max(initial=0)) + 1
+    pairs = np.unique(faces.ravel() * stride + np.repeat(codes(regions), 3))
+    total = np.zeros(points, dtype=np.uint64)
+    np.add.at(total, pairs // stride, _scrambled(pairs % stride))
+    return total
+
+
+def _scrambled(numbers: Integers) -> NDArray[np.uint64]:
+    """Return numbers whose sums tell which they were: two are alike by chance once in 2^64."""
+    scrambled = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    scrambled ^= scrambled >> np.uint64(29)
+    return scrambled * np.uint64(0xBF58476D1CE4E5B9)
 
 
 def collapse(body: Surface, shortest: float, longest: float) -> Surface:
@@ -122,7 +127,9 @@ def collapse(body: Surface, shortest: float, longest: float) -> Surface:
         rank = ranks(stride, net, edge, body.faces, body.regions)
         ends = net.ends[short]
         # An edge across a wall may not tie two curves together, nor one of a curve two corners, unless they are as one.
-        allowed = (rank[ends].min(1) <= edge[short]) | (edge[short] & (length[short] < _SPECK * shortest))
+        kind = meetings(stride, body.faces, body.regions)[ends]
+        alike = (length[short] < _SPECK * shortest) | (kind[:, 0] == kind[:, 1])
+        allowed = (rank[ends].min(1) <= edge[short]) | (edge[short] & alike)
         banned = np.append(banned, key[short[~allowed]])
         short = short[allowed]
         short = short[np.argsort(length[short], kind="stable")]

@@ -10,9 +10,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from exitwave.specimen.mesh import Mesh
-from exitwave.specimen.meshes.operations import shapes
 from exitwave.specimen.meshes.report import empty, even
-from exitwave.specimen.meshes.surface import Floats, Integers, Surface, compact, mesh_of, surface
+from exitwave.specimen.meshes.surface import Floats, Integers, Surface, compact, mesh_of, shapes, surface
 from exitwave.specimen.meshes.topology import canonical, codes, edges, oriented
 
 # Of a mesh's size: vertices closer than this are one.

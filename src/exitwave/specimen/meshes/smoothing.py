@@ -6,8 +6,8 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.linalg import spsolve
 
-from exitwave.specimen.meshes.operations import ranks, shapes
-from exitwave.specimen.meshes.surface import Floats, Integers, Mask, Surface, enclosed, normals
+from exitwave.specimen.meshes.operations import ranks
+from exitwave.specimen.meshes.surface import Floats, Integers, Mask, Surface, enclosed, normals, shapes
 from exitwave.specimen.meshes.topology import edges, junctions
 
 # A face that a move leaves must not turn by more than this cosine, nor get worse than this unless it was.
@@ -59,17 +59,21 @@ def guarded(body: Surface, points: Floats, ideal: Floats | None = None) -> Float
     Faces keep to the way that they turn now, or to `ideal` normals (F, 3) where these are known.
     """
     before = normals(body.points, body.faces) if ideal is None else ideal
-    least = np.minimum(_TURN, 1.0 if ideal is None else _cosine(normals(body.points, body.faces), ideal))
+    least = np.minimum(_TURN, _cosine(normals(body.points, body.faces), before))
     limit = np.minimum(_THIN, 0.5 * shapes(body.points, body.faces))
-    part = np.ones(len(points))
+    moved, part = points.copy(), np.ones(len(points))
+    rows = np.arange(len(body.faces))
     for _ in range(_HALVINGS):
-        moved = body.points + part[:, None] * (points - body.points)
-        bad = _cosine(normals(moved, body.faces), before) < least
-        bad |= shapes(moved, body.faces) < limit
+        bad = _cosine(normals(moved, body.faces[rows]), before[rows]) < least[rows]
+        bad |= shapes(moved, body.faces[rows]) < limit[rows]
         if not bad.any():
             return moved
-        corners = np.unique(body.faces[bad])
+        corners = np.unique(body.faces[rows[bad]])
         part[corners] = np.where(part[corners] > _LEAST, 0.5 * part[corners], 0.0)
+        moved[corners] = body.points[corners] + part[corners, None] * (points[corners] - body.points[corners])
+        touched = np.zeros(len(points), dtype=bool)
+        touched[corners] = True
+        rows = np.flatnonzero(touched[body.faces].any(1))
     return body.points
 
 

@@ -49,6 +49,13 @@ def normals(points: Floats, faces: Integers) -> Floats:
     return -0.5 * np.cross(b - a, c - a)
 
 
+def shapes(points: Floats, faces: Integers) -> Floats:
+    """Return 4 sqrt(3) area / sum of squared sides of every face (F,): 1 if equilateral, 0 if it has no area."""
+    corners = points[faces]
+    squares = np.square(corners - np.roll(corners, 1, 1)).sum((1, 2))
+    return 4 * 3**0.5 * np.linalg.norm(normals(points, faces), axis=-1) / np.where(squares > 0, squares, 1.0)
+
+
 def enclosed(points: Floats, faces: Integers, regions: Integers, count: int) -> Floats:
     """Return the volume (R,) of regions 1, 2, ..., `count` in cubic micrometres, by the divergence theorem."""
     middle = points.mean(0) if len(points) else np.zeros(3)

@@ -1,4 +1,4 @@
-"""Annotation: from a scene to everything that a label can say about it, by geometry alone."""
+"""Annotation of images: what a scene of particles shows, by geometry alone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from torch.nn.utils.rnn import pad_sequence
 from exitwave.grid import Grid
 from exitwave.model import map_tensors, params
 from exitwave.raster.silhouette import Bodies, bodies, cover, mask
-from exitwave.scene import Scene, require_numbers
-from exitwave.specimen import Film, Particles
+from exitwave.scene import Scene
+from exitwave.specimen import Filaments, Film, Mesh, Particles, Points, Tetrahedra
+from exitwave.specimen.assembly import Assembly
 from exitwave.specimen.shapes import smallest_rectangle
 
 # Names of the components of parameters with several columns; those of `size` come from the shape.
@@ -67,6 +68,11 @@ class Truth:
         return len(self.class_id)
 
     @property
+    def visible(self) -> np.ndarray:
+        """The numbers of the instances that have a visible pixel (M,), int64, counted from 0."""
+        return np.flatnonzero(self.area > 0)
+
+    @property
     def visible_fraction(self) -> np.ndarray:
         """Visible part of the whole silhouette (N,), float64: area / amodal_area, 0 where there is no pixel."""
         return self.area / np.maximum(self.amodal_area, 1)
@@ -110,27 +116,9 @@ class Truth:
         return int(instance)
 
 
-def annotate(scene: Scene) -> Truth:
-    """Return the ground truth of `scene`: instances with masks, boxes and contours in pixels, and their parameters.
-
-    Geometry alone decides, not contrast: a transparent particle far out of focus has its label too. Only labelled
-    particles are annotated, and only they hide one another.
-
-    >>> import exitwave as ew
-    >>> bead = ew.Particles(ew.Sphere(), center=[[0, 0, 0], [5, 1, 0]], size=[[1.0], [0.5]], index=[1.5, 1.5])
-    >>> scene = ew.Scene(ew.Specimen((bead,), medium=1.33), ew.brightfield(na=0.5), ew.Grid((64, 64), 0.1))
-    >>> truth = ew.annotate(scene)
-    >>> truth.boxes[1].round(3)
-    array([37., 27., 47., 37.])
-    >>> int(truth.ids[38, 32]), float(truth.depth[42, 32])
-    (2, 5.5)
-    >>> truth.area, truth.amodal_area
-    (array([281,  81]), array([317,  81]))
-    """
+def annotate_image(scene: Scene) -> Truth:
+    """Return the ground truth of a scene with a grid (height, width); see `annotate`."""
     grid = scene.grid
-    if len(grid.shape) != 2:
-        raise ValueError(f"annotations need a grid (height, width), got {grid.shape}; drop the depth")
-    require_numbers(scene)
     parts = tuple(part for part in map(annotated, scene.specimen.parts) if part is not None)
     classes = tuple(sorted({part.label for part in parts}))
     class_id = [classes.index(part.label) for part in parts for _ in range(part.count)]
@@ -178,6 +166,27 @@ def _(part: Particles) -> Particles | None:
 
 @annotated.register
 def _(part: Film) -> Particles | None:
+    return None
+
+
+@annotated.register(Points)
+@annotated.register(Filaments)
+@annotated.register(Mesh)
+@annotated.register(Tetrahedra)
+def _(part: Points | Filaments | Mesh | Tetrahedra) -> Particles | None:
+    if part.label:
+        raise ValueError(
+            f"what fluoresces is annotated in volumes, got {type(part).__name__} on a grid (height, width); give the "
+            "grid a depth, of one plane for instance: Grid((1, 512, 512), (1.0, 0.1, 0.1))"
+        )
+    return None
+
+
+@annotated.register
+def _(part: Assembly) -> Particles | None:
+    for inner in part.parts:
+        if annotated(inner) is not None:
+            raise TypeError("particles are annotated as parts of a specimen, got them in an Assembly; list them there")
     return None
 
 

@@ -1,0 +1,12 @@
+"""Annotation: from a scene to everything that a label can say about it, by geometry alone.
+
+- `annotate`: the ground truth of a scene, a `Truth` for an image and a `VolumeTruth` for a volume.
+- `annotated`, `objects`: what a part of a specimen is to them; a new kind of part registers a function at either.
+"""
+
+from exitwave.annotate.image import Truth, annotated
+from exitwave.annotate.objects import Objects, objects
+from exitwave.annotate.verb import annotate
+from exitwave.annotate.volume import VolumeTruth
+
+__all__ = ["Objects", "Truth", "VolumeTruth", "annotate", "annotated", "objects"]
