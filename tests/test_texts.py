@@ -60,10 +60,13 @@ def test_commands_in_texts_run_as_written(text: str) -> None:
 
 
 def test_the_readme_shows_every_command_and_the_documentation_tells_of_it() -> None:
-    known = {info.name or (info.callback.__name__ if info.callback else "") for info in app.registered_commands}
-    assert {words[0] for words in commands("README.md")} == known
+    names = (info.name or (info.callback.__name__ if info.callback else "") for info in app.registered_commands)
+    known = {name.replace("_", "-") for name in names}
+    # A fit of shapes takes minutes: the README only tells of it.
+    assert {words[0] for words in commands("README.md")} == known - {"fit-shape"}
+    assert "`exitwave fit-shape`" in (ROOT / "README.md").read_text(encoding="utf-8")
     table = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `exitwave (\w+)", table, re.MULTILINE)) == known
+    assert set(re.findall(r"^\| `exitwave ([\w-]+)", table, re.MULTILINE)) == known
 
 
 def test_recipes_and_formats_in_the_documentation_are_those_of_the_package() -> None:

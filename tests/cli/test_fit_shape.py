@@ -22,7 +22,7 @@ from exitwave.specimen.meshes import foam, icosphere, load_mesh, report, volumes
 SHAPE, VOXEL = (20, 22, 22), (0.3, 0.27, 0.27)
 SEEDS = torch.tensor([[0.0, 0.0, -1.1], [0.2, -0.9, 0.8], [-0.2, 1.0, 0.9]])
 SIGMA = (0.45, 0.3, 0.3)
-FEW = ("--steps", "12", "--rounds", "1", "--edge", "0.6")
+FEW = ("--steps", "15", "--rounds", "1", "--edge", "0.6")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_cells_of_a_foam_are_found_from_seeds(truth: ew.Mesh, counts: np.ndarray
              "residual.ome.tif")  # fmt: skip
     assert tuple(sorted(file.name for file in Path("cells").iterdir())) == files
     mesh = load_mesh("cells/meshes.ply")
-    assert min(dice(mesh, truth)) > 0.93
+    assert min(dice(mesh, truth)) > 0.95
     assert report(mesh).faults == ()
     rendered, residual = (read_volume(f"cells/{name}.ome.tif") for name in ("rendered", "residual"))
     assert rendered.voxel == VOXEL
@@ -81,13 +81,13 @@ def test_cells_of_a_foam_are_found_from_seeds(truth: ew.Mesh, counts: np.ndarray
     assert [row["cell"] for row in table] == ["3", "5", "9"]
     assert table[0]["neighbours"] == "5 9"
     for row, expected in zip(table, volumes(truth).tolist(), strict=True):
-        assert float(row["volume_um3"]) == pytest.approx(expected, rel=0.08)
+        assert float(row["volume_um3"]) == pytest.approx(expected, rel=0.04)
         alone = load_mesh(f"cells/cells/{int(row['cell']):04d}.ply")
         assert float(volumes(alone)) == pytest.approx(float(row["volume_um3"]), rel=1e-3)
     # Widths that start 20 % off; a round of them brings them nearer.
     line = next(line for line in Path("cells/report.txt").read_text().splitlines() if line.startswith("sigma"))
     sigma = [float(number) for number in line.partition("start, ")[2].removesuffix(" fitted").split(", ")]
-    assert sigma == pytest.approx(SIGMA, rel=0.15)
+    assert sigma == pytest.approx(SIGMA, rel=0.08)
 
 
 @pytest.mark.usefixtures("stack")
@@ -116,7 +116,7 @@ def test_frames_follow_one_another_from_labels(truth: ew.Mesh, counts: np.ndarra
         ("z_um,y_um\n0,0\n", "expected columns z, y and x with their unit"),
         ("z_um,y_um,x_um\n", "expected a header and a row for every cell"),
         ("z_um,y_um,x_um\n0,zero,1\n", "expected numbers in row 1 of cells.csv, got 0,zero,1"),
-        ("id,z_um,y_um,x_um\n1,0,0,-1\n1,0,0,1\n", "its own number from 1 on, got 1 twice"),
+        ("id,z_um,y_um,x_um\n1,0,0,-1\n1,0,0,1\n", "a number of its own from 1 on, got 1 twice"),
     ],
 )
 def test_seeds_that_cannot_be(seeds: str, message: str) -> None:
@@ -193,9 +193,14 @@ def test_a_folder_appears_whole_or_not_at_all() -> None:
     Path("kept").mkdir()
     Path("kept/notes.txt").write_text("mine")
     Path("kept/report.txt").write_text("old")
-    with pytest.raises(RuntimeError, match="half way"), appearing(Path("kept")) as folder:
-        (folder / "report.txt").write_text("new")
-        raise RuntimeError("half way")
+
+    def interrupted() -> None:
+        with appearing(Path("kept")) as folder:
+            (folder / "report.txt").write_text("new")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        interrupted()
     assert Path("kept/report.txt").read_text() == "old"
     with appearing(Path("kept")) as folder:
         (folder / "report.txt").write_text("new")

@@ -194,4 +194,7 @@ def test_bad_numbers_are_told() -> None:
     nowhere = ball(0.5, 2)
     with pytest.raises(ValueError, match=r"vertices must be finite, got NaN"):
         emitters(Mesh(nowhere.vertices * math.nan, nowhere.faces), SMALL, 1e-3)
+    huge = Tetrahedra(1e3 * CORNERS, [[0, 1, 2, 3]])
+    with pytest.raises(ValueError, match="fill a closed Mesh in place of Tetrahedra"):
+        emitters(huge, SMALL, 1e-3)
     assert len(emitters(ball(0.5, 2), STILL, 1e-3).position) == 3 * 32

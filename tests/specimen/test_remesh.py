@@ -40,6 +40,7 @@ def quality(mesh: Mesh) -> np.ndarray:
 @pytest.mark.parametrize("edge", [0.12, 0.25, 0.5])
 def test_edges_of_a_sphere_get_the_length_that_was_asked_for(edge: float) -> None:
     old = icosphere(1.0, subdivisions=4)
+    new = remesh(old, edge)
     assert float(lengths(new).mean()) == pytest.approx(edge, rel=0.12)
     assert float(lengths(new).max()) < 1.5 * edge
     assert float(lengths(new).min()) > 0.5 * edge

@@ -19,8 +19,12 @@ def generate(
     n: Annotated[int, typer.Option("-n", min=1, help="Number of images.")],
     seed: Seed = 0,
     format: Annotated[
-        str, typer.Option(help="Label formats, separated by commas: yolo-obb, yolo, coco, masks, masks-png, parquet.")
-    ] = "yolo-obb",
+        str,
+        typer.Option(
+            help="Label formats, separated by commas: yolo-obb, yolo, coco, masks, masks-png, parquet; of volumes masks, "
+            "membranes, meshes. What suits the recipe without it."
+        ),
+    ] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes that render; the files are the same for any.")] = 1,
     assignments: Set = None,
 ) -> None:
@@ -30,14 +34,14 @@ def generate(
     """
     from exitwave.cli.scenes import scene_of
     from exitwave.data import generate as run
-    from exitwave.data.writers import parse, writers
+    from exitwave.data.writers import writers
 
     done = run(scene_of(recipe, assignments), out, n, seed, format, workers)
     _times(done)
     again = f"; {done.reused} were there" if done.reused else ""
     rate = f", {done.written / done.elapsed:.2f} images/s" if done.written else ""
     print(f"\n{done.written} images in {done.elapsed:.1f} s{rate}{again}")
-    for name, writer in writers(parse(format)).items():
+    for name, writer in writers(done.formats).items():
         kind = {"csv": "truth table", "sheet": "contact sheet", "images": "images"}.get(name, f"labels ({name})")
         for owned in writer.owns:
             if (done.folder / owned).exists():

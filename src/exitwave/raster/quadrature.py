@@ -26,6 +26,8 @@ _NODES = (range(1, 2), range(1, 17), range(1, 11), range(1, 8))
 # Waves along the longest edge at which rules are judged.
 _WAVES = np.geomspace(0.01, 6.0, 28)
 _BINS = 64
+# Points that a part may need: two gigabytes in single precision.
+_MOST = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,15 @@ def emitters(part: object, lattice: Lattice, rtol: float = 1e-4, envelope: Envel
         raise ValueError(f"{type(part).__name__}.vertices must be finite, got NaN or infinity; drop those elements")
     limits, rules = _ladder(order, rtol, envelope, 2.0 ** math.ceil(math.log2(max(longest, 1.0))))
     number = torch.searchsorted(torch.tensor(limits[:-1], dtype=length.dtype, device=length.device), length)
+    groups, counts = (one.tolist() for one in number.unique(return_counts=True))
+    points = sum(_size(order, *rules[used]) * count for used, count in zip(groups, counts, strict=True))
+    if points > _MOST:
+        raise ValueError(
+            f"the quadrature of {type(part).__name__} must do with {_MOST:,} points, got {points:,} for elements of up "
+            f"to {longest:.3g} of the shortest waves; raise rtol, or fill a closed Mesh in place of Tetrahedra"
+        )
     found: list[tuple[Tensor, Tensor | None, Tensor | None]] = []
-    for used in number.unique().tolist():
+    for used in groups:
         rule = _rule(order, *rules[used])
         some = torch.nonzero(number == used)[:, 0]
         share = torch.as_tensor(rule.share, dtype=length.dtype, device=length.device)
@@ -158,6 +167,11 @@ def _ladder(order: int, rtol: float, envelope: Envelope, longest: float) -> tupl
             limits.append(-limit)
             rules.append((number, parts))
     return limits[1:], rules
+
+
+def _size(order: int, number: int, parts: int) -> int:
+    """Return the number of points of a rule."""
+    return len(_rules(order)[number].weight) * parts**order
 
 
 @functools.lru_cache(256)

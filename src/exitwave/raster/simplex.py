@@ -53,26 +53,26 @@ def elements(part: object) -> Elements:
 
 @elements.register
 def _(part: Points) -> Elements:
-    return Elements(part.center[None], part.emission)
+    return Elements(part.center[None], part.emission.to(part.center))
 
 
 @elements.register
 def _(part: Filaments) -> Elements:
-    return Elements(_corners(part.vertices, part.segments), part.density * part.lengths())
+    return Elements(_corners(part.vertices, part.segments), part.density.to(part.vertices) * part.lengths())
 
 
 @elements.register
 def _(part: Tetrahedra) -> Elements:
-    return Elements(_corners(part.vertices, part.cells), part.density * part.volumes())
+    return Elements(_corners(part.vertices, part.cells), part.density.to(part.vertices) * part.volumes())
 
 
 @elements.register
 def _(part: Mesh) -> Elements:
-    amount = part.density * part.areas() if _matters(part.density) else None
+    amount = part.density.to(part.vertices) * part.areas() if _matters(part.density) else None
     flux = None
     if _matters(part.fill_density):
         # Region 0 is the outside, and dark.
-        inside = torch.cat([part.fill_density.new_zeros(1), part.fill_density])
+        inside = torch.cat([part.fill_density.new_zeros(1), part.fill_density]).to(part.vertices)
         behind, front = inside.index_select(0, part.regions[:, 0]), inside.index_select(0, part.regions[:, 1])
         flux = (behind - front)[:, None] * part.area_vectors()
     return Elements(_corners(part.vertices, part.faces), amount, flux)

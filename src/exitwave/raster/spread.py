@@ -83,6 +83,8 @@ def spread(position: Tensor, weights: Tensor, plan: Plan) -> Tensor:
 
     Differentiable by positions and weights, forward and backward, once. Points outside the box are left out.
     """
+    if position.dtype != weights.dtype:
+        raise TypeError(f"expected weights of {position.dtype} like the positions, got {weights.dtype}; convert them")
     if native.transforming():
         return _added(position, weights, plan)
     return _Spread.apply(plan, position, weights)
