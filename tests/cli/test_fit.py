@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ from PIL import Image
 import exitwave as ew
 from exitwave.cli.unknowns import Wishes, prior_of, unknowns_of
 from exitwave.data import recipe
+from exitwave.data.volumes import write_volume
 
 SIZE, INDEX, OFFSET = "specimen.parts.0.size", "specimen.parts.0.index", "microscope.sensor.offset"
 IDEAL = BEAD.replace('"Interferometer", noise = "10 mrad"', '"Ideal"').replace("[64, 64]", "[48, 48]")
@@ -261,3 +263,100 @@ def test_populations_are_drawn_for_the_grid_of_the_image() -> None:
     told = done("fit", "tiny.toml", "image.tif", "--free", INDEX, "--tie", INDEX, "--steps", "3")
     assert told.count(INDEX) >= 1
     assert recipe(Path("image-fit/fitted.toml")).specimen.parts[0].count == 2
+
+
+POINTS = """type = "Scene"
+grid = { shape = [8, 8, 8], pixel = 1.0 }
+
+[specimen]
+parts = [{ type = "Points", center = [[0, 0, 0]], emission = [1000.0] }]
+
+[microscope]
+illumination = { type = "Flood" }
+interaction = { type = "Emission", background = 20.0 }
+optics = { type = "Detection", psf = { type = "GaussianPSF", sigma = [0.5, 0.2, 0.2] } }
+sensor = { type = "Camera", bits = 16, dose = 1, quantum_efficiency = 1.0, gain = 2.0, offset = 50.0 }
+"""
+PLACES, BRIGHT = [[0.33, -0.41, 0.52], [-0.6, 0.48, -0.3]], [9000.0, 5000.0]
+SIGMA = "microscope.optics.psf.sigma"
+
+
+@pytest.fixture
+def volume() -> np.ndarray:
+    """Return the stack of two points that the recipe knows nothing of, seen through a wider point spread function."""
+    Path("points.toml").write_text(POINTS)
+    done(
+        "render", "points.toml", "--clean", "--out", "stack.npy", "--set", "grid.shape=[14, 26, 24]",
+        "--set", "grid.pixel=[0.3, 0.1, 0.12]", "--set", f"specimen.parts.0.center={PLACES}",
+        "--set", f"specimen.parts.0.emission={BRIGHT}", "--set", f"{SIGMA}=[0.55, 0.23, 0.24]",
+    )  # fmt: skip
+    return np.load("stack.npy")
+
+
+def test_a_stack_is_one_volume_for_a_recipe_of_volumes(volume: np.ndarray) -> None:
+    """Points are found, and places, light, background and widths come out; the file tells the voxel."""
+    write_volume("stack.ome.tif", volume.astype(np.float32), (0.3, 0.1, 0.12))
+    told = done(
+        "fit", "points.toml", "stack.ome.tif", "--init", "detect", "--out", "result",
+        "--free", f"specimen.parts.0.center,specimen.parts.0.emission,{SIGMA}",
+        "--free", "microscope.interaction.background",
+    )  # fmt: skip
+    assert "voxel 0.3 x 0.1 x 0.12 um, from the file" in told
+    assert "2 particles found" in told
+    found = fitted("result")
+    centers = [found[f"specimen.parts.0.center[{n}, {axis}]"] for n in range(2) for axis in range(3)]
+    assert centers == pytest.approx([place for row in PLACES for place in row], abs=1e-3)
+    assert [found[f"specimen.parts.0.emission[{n}]"] for n in range(2)] == pytest.approx(BRIGHT, rel=1e-3)
+    assert [found[f"{SIGMA}[{n}]"] for n in range(3)] == pytest.approx([0.55, 0.23, 0.24], rel=1e-3)
+    assert found["microscope.interaction.background"] == pytest.approx(20.0, rel=1e-3)
+    assert recipe(Path("result/fitted.toml")).grid.shape == (14, 26, 24)
+
+
+def test_a_volume_is_cut_masked_and_averaged(volume: np.ndarray) -> None:
+    """The brighter point alone, 5 planes up; a mask hides what is wrong in the file, and pixels are averaged by two."""
+    mask = np.zeros(volume.shape, np.uint8)
+    mask[9, 6:8] = 1
+    np.save("spoilt.npy", np.where(mask > 0, 9e4, volume))
+    np.save("mask.npy", mask)
+    told = done(
+        "fit", "points.toml", "spoilt.npy", "--voxel", "300 nm,0.1,0.12", "--crop", "4,0,8,9,20,16", "--bin", "2",
+        "--mask", "mask.npy", "--init", "detect", "--count", "1", "--method", "lm",
+        "--free", f"specimen.parts.0.center,specimen.parts.0.emission,{SIGMA}",
+    )  # fmt: skip
+    assert "from --voxel" in told
+    assert "pixels" in told
+    scene = recipe(Path("spoilt-fit/fitted.toml"))
+    assert scene.grid.shape == (9, 10, 8)
+    assert scene.grid.spacing == (0.3, 0.2, 0.24)
+    # From the middle of the file, sample n // 2, to that of the cut, whose pixels lie between two of the file.
+    expected = [0.33 + 7 * 0.3 - 8 * 0.3, -0.41 + 13 * 0.1 - 10.5 * 0.1, 0.52 + 12 * 0.12 - 16.5 * 0.12]
+    center = [fitted("spoilt-fit")[f"specimen.parts.0.center[0, {axis}]"] for axis in range(3)]
+    assert center == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "voxel size of stack.npy is not in the file; pass voxel=.* / --voxel"),
+        (("stack.npy", "--voxel", "1,1,1"), "expected one volume .* got 2 files"),
+        (("--voxel", "1,1,1", "--crop", "0,0,0,20,4,4"), "--crop must lie in the image of .* planes to 20"),
+        (("--voxel", "1,1,1", "--normalise", "mean"), "dark in fluorescence; leave it out"),
+        (("--voxel", "1,1,1", "--mask", "small.npy"), "the mask small.npy must be of the volume's size"),
+    ],
+)
+def test_volumes_that_cannot_be_fitted(words: tuple[str, ...], message: str) -> None:
+    Path("points.toml").write_text(POINTS)
+    rng = np.random.default_rng(0)
+    np.save("stack.npy", rng.random((4, 5, 6)))
+    np.save("small.npy", rng.random((4, 5, 5)))
+    told = refused("fit", "points.toml", "stack.npy", *words, "--free", "specimen.parts.0.emission")
+    assert re.search(message, told), told
+
+
+def test_options_of_images_and_of_volumes_do_not_mix() -> None:
+    Path("points.toml").write_text(POINTS)
+    np.save("stack.npy", np.random.default_rng(0).random((4, 5, 6)))
+    free = ("--free", "specimen.parts.0.emission")
+    assert run("fit", "points.toml", "stack.npy", *free, "--step", "1 um").exit_code == 2
+    assert run("fit", "points.toml", "stack.npy", *free, "--voxel", "1,1,1", "--crop", "0,0,4,4").exit_code == 2
+    assert run("fit", "bead.toml", "image.tif", "--free", SIZE, "--voxel", "1,1,1").exit_code == 2

@@ -19,7 +19,7 @@ from exitwave.quantity import Quantity, param
 from exitwave.raster.quadrature import Emitters, emitters, envelope_of
 from exitwave.raster.simplex import direct
 from exitwave.raster.spectrum import spectrum, volume
-from exitwave.raster.spread import Envelope
+from exitwave.raster.stencil import Envelope
 from exitwave.specimen import Specimen, unpacked
 from exitwave.stages import Collector, Excitation, Sensor, Spread, require
 
