@@ -180,12 +180,14 @@ def test_seeds_in_voxels_count_from_the_first_and_in_micrometres_from_the_middle
 def test_a_ball_has_the_sphericity_of_a_ball() -> None:
     """Area and volume of a sphere; its surface alone is the mesh itself."""
     ball = icosphere(radius=2.0, center=(0.5, -0.25, 1.0), subdivisions=4)
-    (row,) = cell_rows(ball, [7])
+    (row,) = cell_rows(ball, [7], ew.Grid((16, 16, 24), 0.4))
     assert row[0] == 7
     assert float(str(row[1])) == pytest.approx(4 / 3 * np.pi * 8, rel=5e-3)
     assert float(str(row[2])) == pytest.approx(4 * np.pi * 4, rel=5e-3)
     assert [float(str(place)) for place in row[3:6]] == pytest.approx([0.5, -0.25, 1.0], abs=1e-3)
     assert float(str(row[7])) == pytest.approx(1.0, abs=2e-3)
+    assert row[8] == 1
+    assert cell_rows(ball, [7], ew.Grid((16, 16, 14), 0.4))[0][8] == 0
     assert torch.equal(volumes(surface_of(ball, 1)), volumes(ball))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from exitwave.data.volumes import read_volume
+from exitwave.grid import Grid
 from exitwave.specimen import Mesh
 from exitwave.specimen.meshes import centroids, region_labels, surface_areas, volumes
 
@@ -21,8 +22,11 @@ _UNITS = {"um": "um", "micron": "um", "microns": "um", "\u00b5m": "um", "\u03bcm
     ("voxel", "voxels", "vox", "px", "pixel", "pixels", "index"), "voxel"
 )
 _NAMES = ("cell", "id", "label")
-COLUMNS = ("cell", "volume_um3", "area_um2", "z_um", "y_um", "x_um", "neighbours", "sphericity")
-"""The columns of a table of cells; it may serve as the seeds of the next stack."""
+COLUMNS = ("cell", "volume_um3", "area_um2", "z_um", "y_um", "x_um", "neighbours", "sphericity", "whole")
+"""The columns of a table of cells; it may serve as the seeds of the next stack.
+
+`whole` is 1 for cells in the stack, 0 for those that its end cuts: what they are beyond it is not known.
+"""
 
 
 @dataclass(frozen=True)
@@ -110,11 +114,16 @@ def labels_of(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int
     return labels, tuple(region_labels(labels.astype(np.int64)).tolist())
 
 
-def cell_rows(mesh: Mesh, names: Sequence[int]) -> list[tuple[object, ...]]:
-    """Return a row of `COLUMNS` for every region of a mesh."""
+def cell_rows(mesh: Mesh, names: Sequence[int], grid: Grid) -> list[tuple[object, ...]]:
+    """Return a row of `COLUMNS` for every region of a mesh in a stack."""
     mesh = mesh.to(torch.float64)
     size, area, place = volumes(mesh).tolist(), surface_areas(mesh).tolist(), centroids(mesh).tolist()
     pairs = {tuple(sorted(pair)) for pair in mesh.regions.unique(dim=0).tolist() if min(pair) > 0}
+    axes = [grid.axis(axis, mesh.vertices) for axis in range(3)]
+    half = mesh.vertices.new_tensor(grid.spacing) / 2
+    low, high = (torch.stack([axis[end] for axis in axes]) + way * half for end, way in ((0, -1), (-1, 1)))
+    beyond = ((mesh.vertices < low) | (mesh.vertices > high)).any(-1)[mesh.faces].any(-1)
+    cut = {region for pair in mesh.regions[beyond].tolist() for region in pair}
     rows = []
     for region, name in enumerate(names, 1):
         beside = sorted(names[sum(pair) - region - 1] for pair in pairs if region in pair)
@@ -122,7 +131,9 @@ def cell_rows(mesh: Mesh, names: Sequence[int]) -> list[tuple[object, ...]]:
         # Of a ball of the same volume, the area over the cell's: 1 for balls (Wadell, J. Geol. 43, 250, 1935).
         round_ = math.pi ** (1 / 3) * (6 * max(v, 0.0)) ** (2 / 3) / a if a > 0 else 0.0
         where = [f"{number:.4f}" for number in place[region - 1]]
-        rows.append((name, f"{v:.5g}", f"{a:.5g}", *where, " ".join(map(str, beside)), f"{round_:.4f}"))
+        rows.append(
+            (name, f"{v:.5g}", f"{a:.5g}", *where, " ".join(map(str, beside)), f"{round_:.4f}", int(region not in cut))
+        )
     return rows
 
 

@@ -26,14 +26,14 @@ from exitwave.fit.cells import (
     shape_stages,
     tracking_stages,
 )
-from exitwave.fit.starts import cells_from_seeds
+from exitwave.fit.starts import cells_from_labels, cells_from_seeds
 from exitwave.grid import Grid
 from exitwave.model import get
 from exitwave.optics import PSF, GaussianPSF, VectorialPSF
 from exitwave.render import render
 from exitwave.scene import Scene
 from exitwave.specimen import Mesh
-from exitwave.specimen.meshes import load_mesh, mesh_from_labels, report
+from exitwave.specimen.meshes import load_mesh, report
 
 # Voxels that a point spread function of which nothing is known is wide.
 _WIDE = 1.5
@@ -109,7 +109,7 @@ def all_frames(wanted: Wanted, folder: Path) -> None:
         with appearing(place) as partial:
             fitted = _fitted(wanted, scene, frame, number == 0, partial, told)
             scene = fitted.scene
-            own = cell_rows(_cells(scene), names)
+            own = cell_rows(_cells(scene), names, scene.grid)
             write_frame(partial, fitted, names, own, _described(wanted, frame, number))
         print(_summary(fitted))
         rows += [(number, *row) for row in own]
@@ -144,7 +144,7 @@ def _start(wanted: Wanted, stack: Volume) -> tuple[Mesh, tuple[int, ...]]:
         seeds = seeds_of(wanted.cells, shape, voxel)
         return cells_from_seeds(stack.data, voxel, seeds.places, wanted.edge, wanted.walls), seeds.names
     labels, names = labels_of(wanted.cells, shape)
-    return mesh_from_labels(labels, voxel, wanted.edge), names
+    return cells_from_labels(labels, voxel, wanted.edge), names
 
 
 def _fitted(wanted: Wanted, start: Scene, frame: Volume, first: bool, folder: Path, told: Sequence[str]) -> Fitted:

@@ -25,6 +25,8 @@ _BARRIER = 5.0
 # Voxels that are shared out among cells at most: stacks that are finer are averaged first.
 _MOST = 300_000
 _BINS = 256
+# Voxels that cells are continued by where the stack ends: beyond the reach of most point spread functions.
+_BEYOND = 6.0
 
 
 def cells_from_seeds(
@@ -53,8 +55,19 @@ def cells_from_seeds(
     labels = labels if walls == "bright" else (labels > 0).astype(np.int64)
     for axis, (count, n) in enumerate(zip(factor, stack.shape, strict=True)):
         labels = labels.repeat(count, axis).take(np.minimum(np.arange(n), labels.shape[axis] * count - 1), axis)
-    mesh = mesh_from_labels(labels, _three(sizes), edge)
+    mesh = cells_from_labels(labels, voxel, edge)
     return mesh if walls == "bright" else foam(seeds, hull=mesh, edge=edge)
+
+
+def cells_from_labels(labels: np.ndarray, voxel: Sequence[float], edge: float | None = None) -> Mesh:
+    """Return the surfaces between labels (Z, H, W); region r is the r-th of the sorted labels but 0.
+
+    Cells that the end of the stack cuts go on beyond it, so that no wall shines where there is none.
+    """
+    sizes = np.array([float(size) for size in voxel])
+    beyond = np.ceil(_BEYOND * float(sizes.prod()) ** (1 / 3) / sizes).astype(np.int64)
+    # As many voxels before as behind leave the middle where it is.
+    return mesh_from_labels(np.pad(labels, [(n, n) for n in beyond.tolist()], mode="edge"), _three(sizes), edge)
 
 
 def check_seeds(seeds: np.ndarray, shape: tuple[int, ...], voxel: np.ndarray) -> None:
