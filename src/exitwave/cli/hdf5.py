@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from exitwave.cli.images import LARGEST, explained
+from exitwave.cli.images import LARGEST
+from exitwave.data.volumes.files import explained
 
 HDF5 = re.compile(r"(?P<file>.*\.(?:h5|hdf5|hdf|nc))(?::(?P<dataset>.+))?", re.IGNORECASE)
 """A file, or a file and the name of a dataset in it."""
