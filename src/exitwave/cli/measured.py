@@ -14,8 +14,8 @@ import tifffile
 from PIL import Image
 
 from exitwave.cli.hdf5 import HDF5, read_hdf5
-from exitwave.cli.images import TIFF, planes_of, read
-from exitwave.data.volumes.files import explained
+from exitwave.cli.images import planes_of, read
+from exitwave.data.volumes.files import TIFF, explained
 
 # A microscope's pixel, seen in the specimen, is below it; one of 72 or 300 dots per inch is a screen's or a printer's.
 _LARGEST_PIXEL = 20.0
