@@ -223,6 +223,7 @@ def widefield(
 
     `wavelength` is that of the emission. Without a `psf`, it is that of an aplanatic lens, `VectorialPSF`.
 
+    >>> from exitwave import GaussianPSF
     >>> widefield(GaussianPSF(sigma=(0.4, 0.2, 0.2))).optics.psf.sigma
     tensor([0.4000, 0.2000, 0.2000], dtype=torch.float64)
     """

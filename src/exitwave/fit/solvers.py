@@ -23,6 +23,9 @@ Smooth = Callable[[Tensor], Tensor]
 """A linear map of the coordinates (n,) of one unknown that takes the roughness out of them."""
 NOTHING: Mapping[str, Smooth] = MappingProxyType({})
 
+# Images that a line search of L-BFGS may take.
+_SEARCH = 26
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -179,11 +182,19 @@ def first_order(
         moves = [s * (smooth[b.name](piece) if b.name in smooth else piece) for piece, s, b in pieces]
         return start + torch.cat(moves)
 
+    known: tuple[Tensor, Tensor, Tensor] | None = None
+
     def closure() -> Any:
-        optimiser.zero_grad()
-        mean = problem.half_squares(problem.residual(problem.split(place()))) / problem.count
-        mean.backward()
-        return mean
+        nonlocal known
+        # A step of L-BFGS begins where the search of the last one mostly ended.
+        if known is None or not torch.equal(known[0], moved):
+            optimiser.zero_grad()
+            mean = problem.half_squares(problem.residual(problem.split(place()))) / problem.count
+            mean.backward()
+            assert moved.grad is not None
+            known = moved.detach().clone(), mean.detach(), moved.grad.clone()
+        moved.grad = known[2].clone()
+        return known[1]
 
     for step in range(steps):
         if method == "adam":
@@ -200,7 +211,7 @@ def first_order(
             away = (point if not math.isfinite(problem.cost(point)[0]) else place().detach()) - best
             notes.append(f"step {len(history)} was taken back: {problem.offender(best, torch.nan_to_num(away))}")
             shrink /= 2
-            start = best
+            start, known = best, None
             moved, optimiser = _started(method, start, shrink * rate)
             continue
         history.append(now)
@@ -226,9 +237,11 @@ def _started(method: str, like: Tensor, rate: float) -> tuple[Tensor, torch.opti
     """Return scaled coordinates at zero and an optimiser for them."""
     moved = torch.zeros_like(like, requires_grad=True)
     if method == "lbfgs":
+        # The evaluations of a step are those of its line search, which needs more than the one that is the default.
         return moved, torch.optim.LBFGS(
-            [moved], max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe"
-        )
+            [moved], max_iter=1, max_eval=_SEARCH, history_size=20, tolerance_grad=0, tolerance_change=0,
+            line_search_fn="strong_wolfe",
+        )  # fmt: skip
     # The start is about sqrt(2 loss) units of curvature away.
     return moved, torch.optim.Adam([moved], lr=rate)
 

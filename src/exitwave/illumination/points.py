@@ -16,15 +16,15 @@ from exitwave.quantity import Quantity, param
 class SourcePoints(Value):
     """An incoherent sum of any plane waves: the lamps of an LED array, or a measured source.
 
-    `direction` (S, 2) is index times sine of the incidence along (y, x), `weight` (S,) the brightness of each; only
+    `direction` (P, 2) is index times sine of the incidence along (y, x), `weight` (P,) the brightness of each; only
     ratios count. `method` as for `Koehler`.
 
     >>> SourcePoints(direction=[[0.0, 0.1], [0.0, -0.1]], weight=[1.0, 3.0]).source().weight
     tensor([0.2500, 0.7500], dtype=torch.float64)
     """
 
-    direction: Quantity = param("1", low=-1.6, high=1.6, dims=("S", 2), doc="index times sine along (y, x)")
-    weight: Quantity = param("1", low=0.0, dims=("S",), default=None, doc="relative brightness")
+    direction: Quantity = param("1", low=-1.6, high=1.6, dims=("P", 2), doc="index times sine along (y, x)")
+    weight: Quantity = param("1", low=0.0, dims=("P",), default=None, doc="relative brightness")
     wavelength: Quantity = param("um", low=0.0, exclusive=True, dims=("L",), default=0.55, doc="vacuum wavelengths")
     spectrum: Quantity = param("1", low=0.0, dims=("L",), default=None, doc="relative strength of each wavelength")
     method: str = "abbe"
