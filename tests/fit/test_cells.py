@@ -9,7 +9,7 @@ import torch
 import exitwave as ew
 from exitwave.fit.cells import GAIN, OFFSET, VERTICES, cell_scene, fit_cells, matched, psf_paths, shape_stages
 from exitwave.fit.emitters import emitters_in
-from exitwave.fit.starts import cells_from_labels, cells_from_seeds
+from exitwave.fit.starts import cells_from_labels, cells_from_seeds, edge_of
 from exitwave.specimen.meshes import centroids, foam, icosphere, volumes
 
 GRID = ew.Grid((18, 22, 20), (0.3, 0.25, 0.25))
@@ -76,6 +76,28 @@ def test_cells_that_the_stack_cuts_go_on_beyond_it() -> None:
     assert torch.allclose(torch.stack([low, high])[:, :2], torch.tensor([[-0.7, -0.7], [0.5, 0.5]]), atol=0.1)
     assert float(low[2]) < -1.2 - 0.8
     assert float(high[2]) > 1.0 + 0.8
+
+
+def test_gaps_between_labels_are_closed() -> None:
+    """Two boxes with a gap between them become one wall halfway; what is far from both stays outside."""
+    labels = np.zeros((20, 20, 20), np.int64)
+    labels[4:16, 4:9, :], labels[4:16, 11:16, :] = 3, 8
+    apart, joined = (cells_from_labels(labels, (0.2, 0.2, 0.2), 0.5, gap) for gap in (0.0, 0.6))
+    assert {tuple(sorted(pair)) for pair in apart.regions.tolist()} == {(0, 1), (0, 2)}
+    shared = joined.regions.amin(1) > 0
+    assert bool(shared.any())
+    wall = joined.vertices[joined.faces[shared].unique()]
+    assert torch.allclose(wall[:, 1].mean(), torch.tensor(-0.1), atol=0.05)  # the gap is voxels 9 and 10 of 20
+    grown = labels.size * 0.2**3 * 12 * 12 / 20**2 * (1 + 2 * 6 / 20)  # continued by six voxels at both ends
+    assert float(volumes(joined).sum()) == pytest.approx(grown, rel=0.02)
+    with pytest.raises(ValueError, match="gap must be zero or more"):
+        cells_from_labels(labels, (0.2, 0.2, 0.2), 0.5, -1.0)
+
+
+def test_edges_are_a_share_of_the_diameter_of_cells() -> None:
+    balls = np.array([4 / 3 * np.pi * radius**3 for radius in (0.1, 2.0, 50.0)])
+    assert edge_of(balls, (0.2, 0.2, 0.2)) == pytest.approx(0.6)
+    assert edge_of(balls, (0.8, 0.4, 0.4)) == pytest.approx(2 * 0.128 ** (1 / 3))
 
 
 def test_stages_go_from_coarse_to_fine_and_take_turns() -> None:

@@ -10,7 +10,9 @@ import typer
 if TYPE_CHECKING:
     from exitwave.cli.shapes import Wanted
 
-Length = Annotated[float | None, typer.Option(min=1e-6, help="Edges of the meshes in um; two voxels if not given.")]
+Length = Annotated[
+    float | None, typer.Option(min=1e-6, help="Edges of the meshes in um; .15 of the diameter of cells if not given.")
+]
 
 
 def fit_shape(
@@ -39,11 +41,17 @@ def fit_shape(
     ] = True,
     background: Annotated[str, typer.Option(metavar="auto|COUNTS", help="Of the stack; fitted if auto.")] = "auto",
     edge: Length = None,
+    gap: Annotated[
+        str, typer.Option(metavar="LENGTH", help="Close gaps between labels that are narrower than this.")
+    ] = "",
     blur: Annotated[
         str, typer.Option(metavar="LENGTH", help="Of the first stage; three voxels if not given, 0 for none.")
     ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Of optics and shapes in turns.")] = 2,
     steps: Annotated[int, typer.Option(min=1, help="The most steps of every stage that moves meshes.")] = 60,
+    smoothing: Annotated[
+        float, typer.Option(min=0, help="How smoothly meshes move: 100 for stacks that show much besides walls.")
+    ] = 30.0,
     channel: Annotated[int | None, typer.Option(min=0, help="Of stacks with several, from 0.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results. STACK-shapes if not given.")] = None,
     movie: Annotated[bool, typer.Option("--movie", help="Draw the steps into convergence.gif.")] = False,
@@ -63,6 +71,8 @@ def fit_shape(
         raise typer.BadParameter("expected --psf-sigma or --na, got both; the Gaussian stands for a lens")
     if not (psf_sigma or na is not None or free_psf):
         raise typer.BadParameter("--fixed-psf needs --psf-sigma Z,Y,X or --na; how wide is the point spread function?")
+    if gap and (cells is None or cells.suffix.lower() == ".csv"):
+        raise typer.BadParameter("--gap closes gaps between labels, got seeds or a mesh; leave it out")
     if walls not in ("bright", "between"):
         raise typer.BadParameter(f"expected --walls bright or between, got '{walls}'")
     optics = Optics(
@@ -82,9 +92,11 @@ def fit_shape(
         optics=optics,
         background=number_or_auto(background, "--background"),
         edge=edge,
+        gap=one_length(gap, "--gap"),
         blur=one_length(blur, "--blur"),
         rounds=rounds,
         steps=steps,
+        smoothing=smoothing,
         movie=movie,
     )
     folder = out or Path(f"{stem(stack[0])}-shapes")

@@ -26,14 +26,14 @@ from exitwave.fit.cells import (
     shape_stages,
     tracking_stages,
 )
-from exitwave.fit.starts import cells_from_labels, cells_from_seeds
+from exitwave.fit.starts import cells_from_labels, cells_from_seeds, edge_of
 from exitwave.grid import Grid
 from exitwave.model import get
 from exitwave.optics import PSF, GaussianPSF, VectorialPSF
 from exitwave.render import render
 from exitwave.scene import Scene
 from exitwave.specimen import Mesh
-from exitwave.specimen.meshes import load_mesh, report
+from exitwave.specimen.meshes import load_mesh, report, volumes
 
 # Voxels that a point spread function of which nothing is known is wide.
 _WIDE = 1.5
@@ -71,19 +71,21 @@ class Wanted:
     optics: Optics
     background: float | None
     edge: float | None
+    gap: float | None
     blur: float | None
     rounds: int
     steps: int
+    smoothing: float
     movie: bool
 
     def stages(self, scene: Scene, first: bool) -> tuple[Stage, ...]:
         """Return the stages for the first frame, or for those that go on from another."""
         voxel = scene.grid.spacing
+        edge = self.edge or edge_of(volumes(_cells(scene)).detach().numpy(), voxel)
         if not first:
-            return tracking_stages(voxel, self.edge, max(1, (2 * self.steps) // 3))
-        return shape_stages(
-            voxel, self.edge, self.rounds, psf_paths(scene) if self.optics.free else (), self.blur, self.steps
-        )
+            return tracking_stages(voxel, edge, max(1, (2 * self.steps) // 3), self.smoothing)
+        psf = psf_paths(scene) if self.optics.free else ()
+        return shape_stages(voxel, edge, self.rounds, psf, self.blur, self.steps, self.smoothing)
 
 
 def all_frames(wanted: Wanted, folder: Path) -> None:
@@ -144,7 +146,7 @@ def _start(wanted: Wanted, stack: Volume) -> tuple[Mesh, tuple[int, ...]]:
         seeds = seeds_of(wanted.cells, shape, voxel)
         return cells_from_seeds(stack.data, voxel, seeds.places, wanted.edge, wanted.walls), seeds.names
     labels, names = labels_of(wanted.cells, shape)
-    return cells_from_labels(labels, voxel, wanted.edge), names
+    return cells_from_labels(labels, voxel, wanted.edge, wanted.gap or 0.0), names
 
 
 def _fitted(wanted: Wanted, start: Scene, frame: Volume, first: bool, folder: Path, told: Sequence[str]) -> Fitted:

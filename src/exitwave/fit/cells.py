@@ -13,6 +13,7 @@ from torch import Tensor
 from exitwave.fit.fit import fit
 from exitwave.fit.result import FitResult
 from exitwave.fit.stage import Stage
+from exitwave.fit.starts import edge_of
 from exitwave.fit.watch import Watcher
 from exitwave.grid import Grid
 from exitwave.illumination import Flood
@@ -23,6 +24,7 @@ from exitwave.render import render
 from exitwave.scene import Microscope, Scene
 from exitwave.sensor import Camera
 from exitwave.specimen import Mesh, Specimen
+from exitwave.specimen.meshes import volumes
 
 VERTICES, GAIN, OFFSET = "specimen.parts.0.vertices", "microscope.sensor.gain", "microscope.sensor.offset"
 """Where a scene of cells holds its walls, and the brightness and background of its stack."""
@@ -107,6 +109,7 @@ def shape_stages(
     psf: Sequence[str] = (),
     blur: float | None = None,
     steps: int = 60,
+    smoothing: float = 30.0,
 ) -> tuple[Stage, ...]:
     """Return the stages that fit cells to a stack: coarse to fine, then rounds of optics and shapes in turns.
 
@@ -114,7 +117,8 @@ def shape_stages(
     without it. The first stage compares under a `blur` of three voxels, with edges twice as long, and the second under
     half of it; `blur=0` leaves both out. In every one of the `rounds`, the numbers at the paths `psf` (`psf_paths`)
     are fitted with brightness and background while the shapes rest, and then the shapes with brightness and background;
-    from the second round on everything moves together. Meshes are made anew before every stage in which they move.
+    from the second round on everything moves together. Meshes are made anew before every stage in which they
+    move, the more smoothly the larger `smoothing` is: 100 for stacks that show much besides walls.
 
     >>> [(stage.blur, stage.edge) for stage in shape_stages((0.2, 0.2, 0.2), rounds=1)]
     [(0.6, 0.8), (0.3, 0.56), (0.0, 0.4)]
@@ -125,8 +129,7 @@ def shape_stages(
     fine = 2 * mean if edge is None else edge
     first = 3 * mean if blur is None else blur
     light = (GAIN, OFFSET)
-    # Smooth over so few edges that cells of ten voxels keep their shape.
-    walls = Stage((VERTICES, *light), "auto", steps, tolerance=1e-3, smoothing=10.0)
+    walls = Stage((VERTICES, *light), "auto", steps, tolerance=1e-3, smoothing=smoothing)
     stages = [
         replace(walls, blur=round(share * first, 9), edge=round(length * fine, 9))
         for share, length in ((1.0, 2.0), (0.5, 1.4))
@@ -140,7 +143,9 @@ def shape_stages(
     return tuple(stages)
 
 
-def tracking_stages(voxel: Sequence[float], edge: float | None = None, steps: int = 40) -> tuple[Stage, ...]:
+def tracking_stages(
+    voxel: Sequence[float], edge: float | None = None, steps: int = 40, smoothing: float = 30.0
+) -> tuple[Stage, ...]:
     """Return the stages for a frame that starts from the cells of the frame before: a blur of two voxels, then none.
 
     Cells that moved by more than their walls are wide need `shape_stages` with a wider blur. The point spread function
@@ -149,7 +154,7 @@ def tracking_stages(voxel: Sequence[float], edge: float | None = None, steps: in
     >>> [(stage.blur, stage.steps) for stage in tracking_stages((0.2, 0.2, 0.2))]
     [(0.4, 40), (0.0, 40)]
     """
-    rough, _, *fine = shape_stages(voxel, edge, 1, (), 2 * _mean(voxel), steps)
+    rough, _, *fine = shape_stages(voxel, edge, 1, (), 2 * _mean(voxel), steps, smoothing)
     return replace(rough, edge=fine[0].edge), *fine
 
 
@@ -164,7 +169,8 @@ def fit_cells(
 ) -> FitResult:
     """Return the fit of a scene of cells (`cell_scene`) to a stack: walls, brightness, background, and optics.
 
-    What the `stages` free is free; without them it is everything that `shape_stages` knows of. The start's brightness
+    What the `stages` free is free; without them it is everything that `shape_stages` knows of, with edges for cells of
+    the start's size (`edge_of`). The start's brightness
     and background do not matter: they are `matched` first. A `background` that is known stays what it is.
 
     >>> from exitwave.optics import GaussianPSF
@@ -176,7 +182,10 @@ def fit_cells(
     1.0
     """
     if stages is None:
-        stages = shape_stages(scene.grid.spacing, psf=psf_paths(scene))
+        voxel = scene.grid.spacing
+        stages = shape_stages(
+            voxel, edge_of(volumes(get(scene, "specimen.parts.0")).detach().numpy(), voxel), psf=psf_paths(scene)
+        )
     start = matched(scene, stack, mask, background)
     # Stacks come in counts of any size, and what is computed has limits of its own.
     factor = _SPREAD / float(get(start, GAIN) * get(start, _NOISE))
