@@ -1,24 +1,20 @@
-"""Fluorescence: how precise images of meshes and their slopes are, in what time, and how time grows.
-
-python -m benchmarks.fluorescence [--only spectrum,scaling] [--threads 2]
-
-spectrum   spot.obj at 100^3 and 200^3 against the closed form, and against a direct sum over the same frequencies
-scaling    spheres of 10^2 to 10^6 triangles, and volumes of 32^3 to 512^3
-"""
+"""Spectra: how precise images of meshes and their slopes are, in what time, and how time grows."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
-import statistics
+import resource
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+import exitwave as ew
+from benchmarks.fluorescence.measure import SPOT, apart, median
+from exitwave.data.slabs import save_volume
 from exitwave.grid import fast_length
 from exitwave.lattice import Lattice
 from exitwave.raster.quadrature import emitters, envelope_of
@@ -29,7 +25,6 @@ from exitwave.raster.spread import plan
 from exitwave.specimen import Mesh
 from exitwave.specimen.meshes import icosphere, load_mesh
 
-SPOT = Path(__file__).parents[2] / "shared/data/meshes/spot.obj"
 # Voxels of one micrometre.
 SIGMA = 1.5
 RTOL = 1e-5
@@ -84,23 +79,6 @@ def case(mesh: Mesh, size: int) -> Case:
     fz, fy, fx = lattice.frequencies(vertices)
     transfer = torch.exp(-2 * (math.pi * SIGMA) ** 2 * (fz.square() + fy.square() + fx.square()))
     return Case(dataclasses.replace(mesh, vertices=vertices, fill_density=None), lattice, transfer)
-
-
-def median(run: Callable[[], object], repeats: int = 7) -> tuple[float, float]:
-    """Return the median time of a run in seconds on the clock and of the processor, after one that does not count."""
-    run()
-    clock, processor = [], []
-    for _ in range(repeats):
-        before = time.perf_counter(), time.process_time()
-        run()
-        clock.append(time.perf_counter() - before[0])
-        processor.append(time.process_time() - before[1])
-    return statistics.median(clock), statistics.median(processor)
-
-
-def apart(found: Tensor, expected: Tensor) -> float:
-    """Return the relative L2 difference."""
-    return float((found.to(expected) - expected).norm() / expected.norm())
 
 
 def narrow(seen: Case) -> Tensor:
@@ -193,10 +171,31 @@ def _direct(one: Case, some: Tensor) -> None:
 def scaling() -> None:
     """Print how the time of an image and its slopes grows with the triangles and with the volume."""
     print("scaling: a sphere; forward and backward, ms")
+    slabs(512, 1.5)
     for level in (2, 3, 4, 5, 6, 7, 8):
         _row(case(icosphere(1.0, subdivisions=level), 128), 128)
     for size in (32, 64, 128, 256, 512):
         _row(case(icosphere(1.0, subdivisions=5), size), size)
+
+
+def slabs(size: int, memory: float) -> None:
+    """Print the time of a volume that is written slab by slab, within some GiB, and the most that it took."""
+    sphere = icosphere(0.45 * size, subdivisions=5)
+    microscope = ew.widefield(ew.GaussianPSF(sigma=(SIGMA,) * 3))
+    scene = ew.Scene(ew.Specimen((sphere,)), microscope, ew.Grid((size,) * 3, 1.0))
+    with tempfile.TemporaryDirectory() as folder:
+        before, clock = resident(), time.perf_counter()
+        file = save_volume(scene, Path(folder) / "sphere.ome.tif", memory=memory)
+        seconds = time.perf_counter() - clock
+        print(
+            f"{size}^3 into a file of {file.stat().st_size / 2**30:.2f} GiB with {memory:g} GiB allowed: {seconds:.1f} "
+            f"s, {resident() - before:.2f} GiB more than before at the most"
+        )
+
+
+def resident() -> float:
+    """Return the most memory that this process has had, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _row(one: Case, size: int) -> None:
@@ -209,21 +208,3 @@ def _row(one: Case, size: int) -> None:
         f"{len(one.mesh.faces):9,} triangles, {size}^3: {points:9,} points, grid {planned.shape[0]}^3, "
         f"width {planned.stencil.width}: {1e3 * seconds:8.1f}, CPU {1e3 * spent:8.1f}"
     )
-
-
-def main() -> None:
-    """Run the chosen parts."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", default="spectrum,scaling")
-    options.add_argument("--threads", type=int, default=2)
-    chosen = options.parse_args()
-    parts = chosen.only.split(",")
-    torch.set_num_threads(chosen.threads)
-    if "spectrum" in parts:
-        spectrum()
-    if "scaling" in parts:
-        scaling()
-
-
-if __name__ == "__main__":
-    main()
