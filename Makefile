@@ -50,7 +50,7 @@ docs: $(VENV)/.installed-docs  ## the documentation, in site/
 	@echo "site/index.html"
 
 bench: $(VENV)/.installed-dev  ## the benchmarks, as ratios in one run
-	for name in physics wave generate; do echo "== benchmarks.$$name"; $(ONE_THREAD) $(BIN)/python -m benchmarks.$$name; done
+	for name in physics wave generate fluorescence; do echo "== benchmarks.$$name"; $(ONE_THREAD) $(BIN)/python -m benchmarks.$$name; done
 
 check: lint types test examples  ## what has to pass before a change goes in
 

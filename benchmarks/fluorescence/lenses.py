@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 
 import torch
@@ -36,14 +37,13 @@ def psf() -> None:
         "Zernike pupil": lambda: pupil.at(z, x, x),
     }
     print("psf: " + ", ".join(f"{name} {_ms(median(run)[0])}" for name, run in others.items()))
-    try:
-        from psf_generator.propagators.vectorial_spherical_propagator import VectorialSphericalPropagator
-    except ImportError:
+    if importlib.util.find_spec("psf_generator") is None:
         print("psf: psf_generator is not installed, no ratio: pip install psf-generator -c constraints.txt")
         return
+    import psf_generator.propagators.vectorial_spherical_propagator as peer  # pyright: ignore[reportMissingImports]
 
     def theirs() -> Tensor:
-        propagator = VectorialSphericalPropagator(
+        propagator = peer.VectorialSphericalPropagator(
             n_pix_pupil=128, n_pix_psf=128, wavelength=520, na=1.4, pix_size=50, defocus_step=200, n_defocus=64,
             n_i=1.515, n_i0=1.515, apod_factor=True,
         )  # fmt: skip

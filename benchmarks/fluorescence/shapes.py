@@ -137,8 +137,9 @@ def _eroded(labels: np.ndarray) -> np.ndarray:
     """Return labels eroded by two voxels and shifted by one along x, without what has less than 200 voxels left."""
     kept = np.zeros_like(labels)
     for name in np.unique(labels[labels > 0]):
-        inside = scipy.ndimage.binary_erosion(labels == name, iterations=2, border_value=1)
-        kept[inside if int(inside.sum()) >= 200 else np.zeros_like(inside)] = name
+        inside = np.asarray(scipy.ndimage.binary_erosion(labels == name, iterations=2, border_value=1))
+        if inside.sum() >= 200:
+            kept = np.where(inside, name, kept)
     kept = np.roll(kept, 1, axis=2)
     kept[:, :, 0] = kept[:, :, 1]
     return kept

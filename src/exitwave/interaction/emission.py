@@ -72,13 +72,13 @@ class Emission(Value):
         """Return the light on the sensor, (1, H, W) or (1, Z, H, W), in the unit of the emission."""
         like = torch.zeros((), dtype=specimen.dtype, device=specimen.device)
         one = torch.ones(1, dtype=like.dtype, device=like.device)
-        seen: Tensor = like.new_zeros(grid.shape)
+        seen = like
         for spread in optics.spreads() if specimen.parts else ():
             seen = seen + self._image(specimen, illumination, spread, sensor, grid, like)
         if len(grid.shape) == 3:
             planes = torch.arange(grid.shape[0], dtype=like.dtype, device=like.device)
             seen = seen * (1 - self.bleaching.to(like)) ** planes[:, None, None]
-        return Light((seen + self.background.to(like))[None], one, grid)
+        return Light((seen + self.background.to(like)).expand(1, *grid.shape), one, grid)
 
     def _image(
         self, specimen: Specimen, illumination: Excitation, spread: Spread, sensor: Sensor, grid: Grid, like: Tensor

@@ -55,6 +55,12 @@ class Mesh(Value):
                 f"Mesh.regions must lie from 0, the outside, to {len(self.fill_density)}, the entries of fill_density, "
                 f"got {low if low < 0 else high}; number the cells from 1"
             )
+        same = (self.regions[:, 0] == self.regions[:, 1]).nonzero().flatten().tolist()
+        if same:
+            raise ValueError(
+                f"Mesh.regions must be different on both sides of a face, got {int(self.regions[same[0], 0])} twice "
+                f"for face {same[0]} and {len(same) - 1} others; drop faces inside of a region"
+            )
         filled = self.fill_density.detach() != 0
         if bool(filled.any()):
             torn = (filled & ~self.closed()).nonzero().flatten().add(1).tolist()
