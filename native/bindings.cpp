@@ -14,6 +14,7 @@ void bind_exitwave(nb::module_ &);
 void bind_pupil(nb::module_ &);
 void bind_camera(nb::module_ &);
 void bind_spread(nb::module_ &);
+void bind_fragments(nb::module_ &);
 
 namespace exitwave {
 
@@ -78,4 +79,5 @@ NB_MODULE(_native, module) {
     bind_pupil(module);
     bind_camera(module);
     bind_spread(module);
+    bind_fragments(module);
 }

@@ -25,13 +25,24 @@ from exitwave.fit import (
     optics_then_particles,
 )
 from exitwave.grid import Grid
-from exitwave.illumination import Annulus, Coherent, Flood, HalfDisk, Koehler, LightSheet, ScannedSpot, SourcePoints
-from exitwave.interaction import Emission, Multislice, Transmission
+from exitwave.illumination import (
+    Annulus,
+    Beam,
+    Coherent,
+    Flood,
+    HalfDisk,
+    Koehler,
+    LightSheet,
+    ScannedSpot,
+    SourcePoints,
+)
+from exitwave.interaction import Emission, Multislice, SecondaryElectrons, Transmission
 from exitwave.model import Value, get, paths, substitute
 from exitwave.optics import (
     PSF,
     Coverslip,
     Detection,
+    ElectronDetector,
     GaussianPSF,
     MeasuredPSF,
     Objective,
@@ -50,12 +61,14 @@ from exitwave.presets import (
     confocal,
     darkfield,
     dic,
+    him,
     hologram,
     light_sheet,
     oblique,
     phase_contrast,
     polarized,
     quantitative_phase,
+    sem,
     two_photon,
     widefield,
 )
@@ -65,7 +78,7 @@ from exitwave.random import Key
 from exitwave.render import kernel_loss, optical_field, psf, render, source_error
 from exitwave.sample import sample
 from exitwave.scene import Microscope, Scene
-from exitwave.sensor import Camera, Ideal, Interferometer, camera_rgb
+from exitwave.sensor import Camera, Ideal, Interferometer, ScanSensor, camera_rgb
 from exitwave.specimen import (
     Agglomerates,
     Assembly,
@@ -121,6 +134,7 @@ __all__ = [
     "Agglomerates",
     "Annulus",
     "Assembly",
+    "Beam",
     "Box",
     "Camera",
     "Centred",
@@ -132,6 +146,7 @@ __all__ = [
     "Design",
     "Detection",
     "Disk",
+    "ElectronDetector",
     "Ellipsoid",
     "Emission",
     "Filaments",
@@ -173,9 +188,11 @@ __all__ = [
     "Reference",
     "Rod",
     "ScalarPSF",
+    "ScanSensor",
     "ScannedSpot",
     "Scattered",
     "Scene",
+    "SecondaryElectrons",
     "Sedimented",
     "Shear",
     "SourcePoints",
@@ -215,6 +232,7 @@ __all__ = [
     "from_bead",
     "generate",
     "get",
+    "him",
     "hologram",
     "icosphere",
     "kernel_loss",
@@ -245,6 +263,7 @@ __all__ = [
     "sample",
     "save_mesh",
     "save_volume",
+    "sem",
     "source_error",
     "substitute",
     "surface_distance",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 
-from exitwave.illumination import Annulus, Coherent, Flood, HalfDisk, Koehler, LightSheet, ScannedSpot
-from exitwave.interaction import Emission, Multislice, Transmission
+from exitwave.illumination import Annulus, Beam, Coherent, Flood, HalfDisk, Koehler, LightSheet, ScannedSpot
+from exitwave.interaction import Emission, Multislice, SecondaryElectrons, Transmission
 from exitwave.optics import (
     PSF,
     Detection,
+    ElectronDetector,
     Objective,
     PhaseRing,
     Polarization,
@@ -22,7 +23,7 @@ from exitwave.optics import (
 )
 from exitwave.quantity import Numeric, is_prior
 from exitwave.scene import Microscope
-from exitwave.sensor import Camera, Ideal, Interferometer
+from exitwave.sensor import Camera, Ideal, Interferometer, ScanSensor
 
 
 def brightfield(
@@ -294,3 +295,52 @@ def light_sheet(
     """
     optics = Detection(psf or VectorialPSF(na=na, wavelength=wavelength, index=index))
     return Microscope(LightSheet(thickness), interaction or Emission(), optics, sensor or Ideal())
+
+
+def sem(
+    energy: Numeric = 20.0,
+    probe: Numeric = 0.0036,
+    convergence: Numeric = 0.005,
+    focus: Numeric = 0.0,
+    asymmetry: Numeric = 0.0,
+    azimuth: Numeric = 0.0,
+    interaction: SecondaryElectrons | None = None,
+    sensor: Ideal | ScanSensor | None = None,
+) -> Microscope:
+    """Return a scanning electron microscope that counts secondary electrons, in the lens without `asymmetry`.
+
+    `energy` in keV, `probe` and `focus` in micrometres. The default yield is that of oxides.
+
+    >>> float(sem(probe=0.002).illumination.probe)
+    0.002
+    """
+    beam = Beam(energy, probe, convergence, focus)
+    return Microscope(
+        beam, interaction or SecondaryElectrons(), ElectronDetector(asymmetry, azimuth), sensor or ScanSensor()
+    )
+
+
+def him(
+    energy: Numeric = 30.0,
+    probe: Numeric = 0.0005,
+    convergence: Numeric = 0.0005,
+    focus: Numeric = 0.0,
+    asymmetry: Numeric = 0.3,
+    azimuth: Numeric = 0.0,
+    interaction: SecondaryElectrons | None = None,
+    sensor: Ideal | ScanSensor | None = None,
+) -> Microscope:
+    """Return a helium-ion microscope: electrons from shallower depths, a finer probe, and more in focus.
+
+    Detectors of helium-ion microscopes stand at a side (Everhart and Thornley), at `azimuth`, from x to y.
+
+    >>> float(him().interaction.escape_depth) < float(sem().interaction.escape_depth)
+    True
+    """
+    shallow = SecondaryElectrons(escape_depth=0.004, tilt_exponent=0.8)
+    return Microscope(
+        Beam(energy, probe, convergence, focus),
+        interaction or shallow,
+        ElectronDetector(asymmetry, azimuth),
+        sensor or ScanSensor(),
+    )

@@ -78,6 +78,20 @@ class Collector(Protocol):
 
 
 @runtime_checkable
+class Probe(Protocol):
+    """What scans a specimen with electrons or ions: the standard deviation of its spot at heights, in micrometres."""
+
+    def sigma(self, height: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Counter(Protocol):
+    """What collects the electrons that leave surfaces: how many by their normals (..., 3), relative to the support."""
+
+    def collected(self, normal: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
 class Sensor(Protocol):
     """What is counted."""
 

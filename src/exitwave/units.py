@@ -35,6 +35,8 @@ _UNITS: dict[str, tuple[str, float]] = {
     "photon/um^2": ("photon/um^2", 1.0),
     "photon/um^3": ("photon/um^3", 1.0),
     "electron": ("electron", 1.0),
+    "keV": ("keV", 1.0),
+    "eV": ("keV", 1e-3),
     "count": ("count", 1.0),
 }
 

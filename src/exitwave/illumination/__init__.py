@@ -1,5 +1,6 @@
 """What reaches the specimen."""
 
+from exitwave.illumination.beam import Beam
 from exitwave.illumination.excitation import Flood, LightSheet, ScannedSpot
 from exitwave.illumination.koehler import Coherent, Koehler
 from exitwave.illumination.points import SourcePoints
@@ -8,6 +9,7 @@ from exitwave.illumination.sampling import refined
 
 __all__ = [
     "Annulus",
+    "Beam",
     "Coherent",
     "Flood",
     "HalfDisk",

@@ -1,6 +1,7 @@
 """What is collected."""
 
 from exitwave.optics.contrast import PhaseRing, Polarization, Reference, Shear
+from exitwave.optics.electrons import ElectronDetector
 from exitwave.optics.objective import Objective
 from exitwave.optics.psf.detection import Detection
 from exitwave.optics.psf.gaussian import GaussianPSF
@@ -17,6 +18,7 @@ __all__ = [
     "PSF",
     "Coverslip",
     "Detection",
+    "ElectronDetector",
     "GaussianPSF",
     "MeasuredPSF",
     "Objective",

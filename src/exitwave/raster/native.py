@@ -49,3 +49,10 @@ def usable(*tensors: Tensor) -> bool:
         tensor.dtype is torch.float32 and tensor.device.type == "cpu" and forward_ad.unpack_dual(tensor).tangent is None
         for tensor in tensors
     )
+
+
+def kernels() -> ModuleType:
+    """Return the extension module, where `usable` has said that it is there."""
+    if KERNELS is None:
+        raise RuntimeError("expected the compiled kernels, got none; install the package with a C++ compiler")
+    return KERNELS

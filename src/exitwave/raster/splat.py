@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -246,7 +245,7 @@ class _Native(torch.autograd.Function):
         else:
             ctx.mark_dirty(onto)
         maps = plan.stacked(onto.detach())
-        _kernels().splat_forward(*_arguments(plan, inputs), maps, ctx.added, torch.get_num_threads())
+        native.kernels().splat_forward(*_arguments(plan, inputs), maps, ctx.added, torch.get_num_threads())
         return onto
 
     @staticmethod
@@ -258,15 +257,8 @@ class _Native(torch.autograd.Function):
             return None, passed, *_twice(plan, plan.groups(inputs[2]), inputs, grad_outputs[0])
         gradients = [torch.zeros_like(tensor, memory_format=torch.contiguous_format) for tensor in inputs]
         pull = plan.stacked(grad_outputs[0]).contiguous()
-        _kernels().splat_adjoint(*_arguments(plan, inputs), pull, *gradients, torch.get_num_threads())
+        native.kernels().splat_adjoint(*_arguments(plan, inputs), pull, *gradients, torch.get_num_threads())
         return None, passed, *gradients
-
-
-def _kernels() -> ModuleType:
-    """Return the extension module, where `native.usable` has said that it is there."""
-    if native.KERNELS is None:
-        raise RuntimeError("expected the compiled kernels, got none; install the package with a C++ compiler")
-    return native.KERNELS
 
 
 def _arguments(plan: _Plan, inputs: tuple[Tensor, ...]) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from exitwave.fourier import BLOCK
 from exitwave.model import Value
 from exitwave.quantity import Quantity, param
+from exitwave.specimen.shapes import root
 
 
 class Film(Value):
@@ -19,6 +20,7 @@ class Film(Value):
     `opd` is the standard deviation of its optical path difference in micrometres and `absorbance` that of its
     absorbance about `absorbance` itself, so that it never amplifies light (a lognormal texture). The power spectral
     density falls as 1 / (1 + (f scale)^2)^(exponent / 2): white on scales above `scale`, a power law below.
+    Under electrons it is the support's own texture: its yield is lognormal with the relative spread `secondary`.
     `seed` names the realisation, which does not depend on the field's size beyond its corner.
     """
 
@@ -27,6 +29,7 @@ class Film(Value):
     scale: Quantity = param("um", low=0.0, exclusive=True, default=20.0, doc="outer scale of the texture")
     exponent: Quantity = param("1", low=0.0, high=10.0, default=3.0, doc="exponent of the power spectral density")
     height: Quantity = param("um", default=0.0, doc="z of the sheet in a deep specimen")
+    secondary: Quantity = param("1", low=0.0, high=10.0, default=0.0, doc="relative spread of the support's yield")
     seed: int = 0
 
     def check(self) -> None:
@@ -66,6 +69,12 @@ class Film(Value):
             for part in lines.split(BLOCK, 1)
         ]
         return torch.cat(parts, 1)
+
+    def yields(self, shape: tuple[int, int], spacing: tuple[float, float], like: Tensor) -> Tensor:
+        """Return the yield of electrons relative to the mean (H, W)."""
+        texture, _ = self.texture(shape, spacing, like)
+        width = torch.log1p(self.secondary.to(like).square())
+        return torch.exp(root(width) * texture - width / 2)
 
     def maps(self, shape: tuple[int, int], spacing: tuple[float, float], like: Tensor) -> tuple[Tensor, Tensor]:
         """Return the optical path difference in micrometres and the absorbance, each (H, W)."""

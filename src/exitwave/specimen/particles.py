@@ -18,8 +18,9 @@ class Particles(Value):
     `index` is the refractive index at the sodium D line, 0.5893 um; `dispersion` the Cauchy coefficient B in
     n(lambda) = index + B (1/lambda^2 - 1/0.5893^2). `absorption` is the natural absorption coefficient of the
     irradiance. `birefringence` makes a particle a uniaxial crystal: light polarised across its `optic_axis` (a vector
-    in body axes, of any length) has `index`, light along it index + birefringence. `label` names the class in
-    annotations; particles without one ("") are seen but not annotated.
+    in body axes, of any length) has `index`, light along it index + birefringence. Under electrons `secondary` is the
+    yield of a flat, thick piece relative to the flat support, and `backscatter` what electrons scattered back from the
+    depth add to it. `label` names the class in annotations; particles without one ("") are seen but not annotated.
 
     >>> from exitwave.specimen import Sphere
     >>> Particles(Sphere(), center=[[0, 0, 0], [0, 2, 1]], size=[[0.5], [0.7]], index=[1.59, 1.59]).count
@@ -35,6 +36,8 @@ class Particles(Value):
     dispersion: Quantity = param("um^2", low=-1.0, high=1.0, dims=("N",), default=None, doc="Cauchy coefficient B")
     birefringence: Quantity = param("1", low=-1.0, high=1.0, dims=("N",), default=None, doc="n_e - n_o of a crystal")
     optic_axis: Quantity = param("1", low=-1e3, high=1e3, dims=("N", 3), default=None, doc="in body axes (z, y, x)")
+    secondary: Quantity = param("1", low=0.0, high=100.0, dims=("N",), default=None, doc="electron yield; support = 1")
+    backscatter: Quantity = param("1", low=0.0, high=100.0, dims=("N",), default=None, doc="yield by backscattering")
     label: str = "particle"
 
     def fill(self) -> dict[str, Any]:
@@ -49,6 +52,8 @@ class Particles(Value):
             "dispersion": zero,
             "birefringence": zero,
             "optic_axis": axis,
+            "secondary": torch.ones_like(zero),
+            "backscatter": zero,
         }
 
     def check(self) -> None:

@@ -1,0 +1,242 @@
+"""Fragments: where lines along z through the samples of a canvas pass through bodies, sorted from the top down.
+
+A fragment is one body over one sample: the heights at which it begins and ends there, how its upper side slopes, and
+the share of the sample's cell that it covers. There are as many as bodies cover samples, and no array of bodies times
+samples. Where a body ends inside of a cell, heights and slopes are those in the middle of what it covers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exitwave.field import Canvas
+from exitwave.raster import native
+from exitwave.raster.splat import CHUNK, SIZES, patch_groups
+from exitwave.specimen import Film, Particles
+from exitwave.specimen.shapes import Shape
+
+# Chords this much shorter than a cell do not count: lines that only touch a body.
+_TOUCH = 1e-6
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """F fragments, in the order of their samples and from the top down within one.
+
+    `sample` (F,) is the flat number of the canvas's sample and `body` (F,) that of the body, counted over all parts;
+    `top` and `bottom` (F,) are heights in micrometres, `slope` (2, F) the derivatives of the top along y and x, and
+    `share` (F,) how much of the cell is covered.
+    """
+
+    sample: Tensor
+    body: Tensor
+    top: Tensor
+    bottom: Tensor
+    slope: Tensor
+    share: Tensor
+
+    @property
+    def thickness(self) -> Tensor:
+        """How long the line runs through the body (F,), in micrometres."""
+        return self.top - self.bottom
+
+    @property
+    def cosine(self) -> Tensor:
+        """The cosine (F,) of the angle between the upper side's normal and z."""
+        return torch.rsqrt(1 + self.slope.square().sum(0))
+
+    @property
+    def normal(self) -> Tensor:
+        """The unit normals (F, 3) of the upper side, (z, y, x)."""
+        down, across = self.slope
+        return torch.stack([torch.ones_like(down), -down, -across], -1) * self.cosine[:, None]
+
+    def passed(self, through: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is left above each fragment (F,), and below all of each sample's, by the samples that have any.
+
+        `through` (F,) is what every fragment lets pass. The second is the product over the fragments of one sample
+        (M,), for the samples `sample.unique()`.
+        """
+        if native.usable(through):
+            return _Passed.apply(self.sample, through)
+        return _passed(self.sample, through)
+
+
+def fragments(parts: Sequence[object], canvas: Canvas, like: Tensor) -> Fragments:
+    """Return the fragments of all bodies over a canvas, with the dtype of `like`; differentiable in their numbers.
+
+    >>> from exitwave.grid import Grid
+    >>> from exitwave.specimen import Sphere
+    >>> ball = Particles(Sphere(), center=[[1.0, 0, 0]], size=[[1.0]], index=[1.5])
+    >>> found = fragments([ball], Canvas(Grid((5, 5), 0.5), (0, 0), (5, 5)), torch.zeros(()))
+    >>> middle = found.sample == 12
+    >>> found.top[middle].tolist(), found.thickness[middle].tolist()
+    ([2.0], [2.0])
+    """
+    found: list[Fragments] = []
+    first = 0
+    for part in parts:
+        more, count = fragments_of(part, first, canvas, like)
+        found += more
+        first += count
+    if not found:
+        none = like.new_zeros(0)
+        number = none.long()
+        return Fragments(number, number, none, none, none.expand(2, 0), none)
+    sample, body, top, bottom, share = (
+        torch.cat([getattr(one, name) for one in found]) for name in ("sample", "body", "top", "bottom", "share")
+    )
+    slope = torch.cat([one.slope for one in found], 1)
+    order = _order(sample, top.detach(), canvas)
+    sample, body, top, bottom, share = (each.index_select(0, order) for each in (sample, body, top, bottom, share))
+    return Fragments(sample, body, top, bottom, slope.index_select(1, order), share)
+
+
+def _passed(sample: Tensor, through: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `Fragments.passed` does, in plain torch."""
+    # Layer by layer, from the top down: without quotients, what is opaque has its derivative too.
+    _, segment, counts = torch.unique_consecutive(sample, return_inverse=True, return_counts=True)
+    number = torch.arange(len(sample), device=sample.device)
+    rank = number - (torch.cumsum(counts, 0) - counts)[segment]
+    left, pieces, places = through.new_ones(len(counts)), [], []
+    for layer in range(int(counts.amax()) if len(counts) else 0):
+        place = (rank == layer).nonzero()[:, 0]
+        pieces.append(left.index_select(0, segment[place]))
+        places.append(place)
+        left = left.index_copy(0, segment[place], pieces[-1] * through.index_select(0, place))
+    if not pieces:
+        return through, left
+    return torch.zeros_like(through).index_copy(0, torch.cat(places), torch.cat(pieces)), left
+
+
+class _Passed(torch.autograd.Function):
+    """The same by the compiled kernels."""
+
+    @staticmethod
+    def forward(ctx: Any, sample: Tensor, through: Tensor) -> tuple[Tensor, Tensor]:
+        dense = through.detach().contiguous()
+        above, below = torch.empty_like(dense), dense.new_empty(len(sample.unique_consecutive()))
+        native.kernels().pass_forward(sample, dense, above, below)
+        ctx.save_for_backward(sample, through, above)
+        return above, below
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        sample, through, above = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return None, torch.autograd.grad(_passed(sample, through), through, grad_outputs, create_graph=True)[0]
+        found = torch.empty_like(above)
+        by_above, by_below = (gradient.contiguous() for gradient in grad_outputs)
+        native.kernels().pass_adjoint(sample, through.contiguous(), above, by_above, by_below, found)
+        return None, found
+
+
+def _order(sample: Tensor, top: Tensor, canvas: Canvas) -> Tensor:
+    """Return the numbers (F,) of fragments in the order of their samples, and from the top down within one."""
+    if native.usable(top):
+        order = torch.empty_like(sample)
+        native.kernels().order_fragments(sample, top.contiguous(), math.prod(canvas.grid.shape), order)
+        return order
+    down = torch.argsort(top, descending=True, stable=True)
+    return down[torch.argsort(sample[down], stable=True)]
+
+
+@singledispatch
+def fragments_of(part: object, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
+    """Return the fragments of one part in any order, its bodies numbered from `first` on, and how many those are."""
+    raise TypeError(
+        f"electrons see Particles, and Film as the support's texture, got {type(part).__name__}; leave it out, or "
+        "register it for exitwave.raster.fragments.fragments_of"
+    )
+
+
+@fragments_of.register
+def _(part: Film, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
+    return [], 0
+
+
+def support_yield(parts: Sequence[object], canvas: Canvas, like: Tensor) -> Tensor:
+    """Return what the support yields at the samples of a canvas (H, W): 1, times the textures of all films."""
+    height, width = canvas.grid.shape
+    spacing = canvas.grid.spacing[0], canvas.grid.spacing[1]
+    yields = like.new_ones(height, width)
+    for part in parts:
+        if isinstance(part, Film):
+            yields = yields * part.yields((height, width), spacing, like)
+    return yields
+
+
+@fragments_of.register
+def _(part: Particles, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
+    """A chunk of patches at a time."""
+    if not part.count:
+        return [], 0
+    dy, dx = canvas.grid.spacing
+    height, width = canvas.grid.shape
+    # As they are: no corrections that keep volumes, as optical path differences want them.
+    rows, scale = part.shape.prepare(part.size, part.axes, 0.0)
+    center, rows = part.center.to(like), rows.to(like)
+    position = torch.stack([center[:, 1] / dy + canvas.origin[0], center[:, 2] / dx + canvas.origin[1]], -1)
+    with torch.no_grad():
+        half = part.reach()[:, 1:].to(like) / like.new_tensor([dy, dx]) + 1.5
+        seen = ((position + half > 0) & (position - half < like.new_tensor([height - 1, width - 1]))).all(-1)
+        groups = patch_groups((2 * half.amax(-1) + 1).masked_fill(~seen, -1.0), SIZES)
+    found = []
+    for members, side in groups:
+        patch = (side, side) if side else (height, width)
+        for some in members.split(max(1, CHUNK // (patch[0] * patch[1]))):
+            corner = torch.round(position[some].detach()) - like.new_tensor(patch) // 2 if side else 0 * position[some]
+            found.append(_patch(part.shape, rows[some], scale[some].to(like), center[some, 0], position[some], corner,
+                                patch, canvas, some + first))  # fmt: skip
+    return found, part.count
+
+
+def _patch(
+    shape: Shape,
+    rows: Tensor,
+    scale: Tensor,
+    altitude: Tensor,
+    position: Tensor,
+    corner: Tensor,
+    patch: tuple[int, int],
+    canvas: Canvas,
+    body: Tensor,
+) -> Fragments:
+    """Return the fragments of n bodies over patches of samples that begin at `corner` (n, 2)."""
+    dy, dx = canvas.grid.spacing
+    height, width = canvas.grid.shape
+    cell = (dy * dx) ** 0.5
+    row, column = (corner[:, axis, None].detach() + torch.arange(patch[axis]).to(corner) for axis in (0, 1))
+    y = ((row - position[:, 0, None]) * dy)[:, :, None].expand(-1, *patch)
+    x = ((column - position[:, 1, None]) * dx)[:, None, :].expand(-1, *patch)
+    distance, normal_y, normal_x = shape.edge(rows, y, x)
+    hit = (distance / cell + 0.5).clamp(0.0, 1.0)
+    # Across an edge, the middle of what the body covers of a segment along the edge's normal.
+    inward = 0.5 * cell * (1.0 - hit)
+    y, x = y - inward * normal_y, x - inward * normal_x
+    entry, leave, slope = _sloped(shape, rows, y, x)
+    share = scale[:, None, None] * hit
+    within = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
+    kept = (within & (share.detach() > 0) & (leave.detach() - entry.detach() > _TOUCH * cell)).flatten().nonzero()[:, 0]
+    flat = (row[:, :, None] * width + column[:, None, :]).long().flatten()[kept]
+    owner = kept // (patch[0] * patch[1])
+    low, high = (altitude.index_select(0, owner) + end.flatten().index_select(0, kept) for end in (entry, leave))
+    slope = slope.flatten(1).index_select(1, kept)
+    return Fragments(flat, body[owner], high, low, slope, share.flatten().index_select(0, kept))
+
+
+def _sloped(shape: Shape, rows: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where chords begin and end, and the slope (2, ...) of their upper ends: the chord's own derivative."""
+    taped = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (rows, y, x))
+    with torch.enable_grad():
+        moves = [torch.zeros_like(y, requires_grad=True), torch.zeros_like(x, requires_grad=True)]
+        _, moved = shape.chord(rows, y + moves[0], x + moves[1])
+        slope = torch.stack(torch.autograd.grad(moved.sum(), moves, create_graph=taped))
+    return *shape.chord(rows, y, x), slope
