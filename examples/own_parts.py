@@ -28,6 +28,7 @@ class Spheroid(ew.Value):
     """
 
     rounded: ClassVar[bool] = True
+    ratios: ClassVar[tuple[str, ...]] = ()
 
     body: ew.Ellipsoid = ew.Ellipsoid()
 

@@ -11,6 +11,8 @@ from torch import Tensor
 
 import exitwave as ew
 from exitwave.field import Canvas
+from exitwave.raster.fragments import fragments
+from exitwave.specimen.meshes import icosphere
 
 GRID = ew.Grid((40, 48), 0.01)
 SHARP = 1e-6  # um: a probe that blurs nothing
@@ -68,6 +70,20 @@ def test_a_sphere_yields_by_its_slope_and_its_chord() -> None:
     assert torch.allclose(image[distance > 0.15 + 0.008], torch.ones((), dtype=torch.float64))
 
 
+def test_a_mesh_is_seen_as_the_body_that_it_encloses() -> None:
+    """A fine icosphere beside the sphere, with a yield of its own."""
+    mesh = icosphere(0.15, (0.15, 0.0, 0.0), subdivisions=5)
+    found = ew.render(scene(ew.Mesh(mesh.vertices, mesh.faces, secondary=[2.0], backscatter=[0.3]), probe=0.008))
+    expected = ew.render(scene(ball(secondary=[2.0], backscatter=[0.3]), probe=0.008))
+    assert float((found - expected).abs().amax()) < 0.02 * float(expected.amax())
+
+
+def test_a_mesh_with_a_hole_is_refused() -> None:
+    mesh = icosphere(0.15, (0.15, 0.0, 0.0), subdivisions=2)
+    with pytest.raises(ValueError, match="thickness of region 1 is undefined, its surface is not closed"):
+        ew.render(scene(ew.Mesh(mesh.vertices, mesh.faces[:-1])))
+
+
 def test_rims_of_larger_spheres_are_brighter() -> None:
     small, large = (float(ew.render(scene(ball(r, (r, 0.0, 0.0)), probe=0.004)).amax()) for r in (0.05, 0.15))
     assert large > 1.1 * small
@@ -82,6 +98,14 @@ def test_layers_are_seen_through_one_another() -> None:
     assert torch.allclose(image, torch.full_like(image, expected), rtol=1e-6)
     opaque = ew.render(scene(*layers, escape_depth=0.015))
     assert torch.allclose(opaque, torch.full_like(opaque, upper), rtol=1e-6)
+
+
+def test_heaps_are_brighter_than_what_they_are_made_of() -> None:
+    """What comes from the depth grows with all that lies below: two slabs are as bright as one of both thicknesses."""
+    pair = slab(0.2, 0.0, backscatter=[2.0]), slab(0.1, 0.5, backscatter=[2.0])
+    image = ew.render(scene(*pair, escape_depth=0.015, range=0.3))
+    expected = 1 - math.exp(-0.1 / 0.015) + 2.0 * (1 - math.exp(-0.3 / 0.3))
+    assert torch.allclose(image, torch.full_like(image, expected), rtol=1e-6)
 
 
 def test_a_detector_at_the_side_sees_the_slopes_that_face_it() -> None:
@@ -135,7 +159,7 @@ def test_blurs_of_many_widths_agree_with_a_sum_over_places() -> None:
     interaction, beam = wide.microscope.interaction, wide.microscope.illumination
     canvas = interaction.canvas(wide.specimen, beam, grid)
     like = torch.zeros((), dtype=torch.float64)
-    found = ew.raster.fragments.fragments(wide.specimen.parts, canvas, like)
+    found = fragments(wide.specimen.parts, canvas, like)
     shown, height = interaction.yields(wide.specimen, found, wide.microscope.optics, canvas, like)
     rows, columns = (canvas.grid.axis(axis, shown) for axis in (0, 1))
     sigma = beam.sigma(height)

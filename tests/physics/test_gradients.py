@@ -42,6 +42,9 @@ INERT = {
     "microscope.sensor.noise": "noise has no mean",
     "microscope.sensor.full_well": "nothing is saturated here",
     "specimen.parts.1.height": "a thin specimen has one plane",
+    "specimen.parts.0.secondary": "light frees no electrons",
+    "specimen.parts.0.backscatter": "light frees no electrons",
+    "specimen.parts.1.secondary": "light frees no electrons",
 }
 
 

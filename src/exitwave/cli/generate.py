@@ -21,8 +21,8 @@ def generate(
     format: Annotated[
         str,
         typer.Option(
-            help="Label formats, separated by commas: yolo-obb, yolo, coco, masks, masks-png, parquet; of volumes "
-            "masks, membranes, meshes. What suits the recipe without it."
+            help="Label formats, separated by commas: yolo-obb, yolo, coco, masks, masks-png, classes, nnunet, "
+            "parquet; of volumes masks, membranes, meshes. What suits the recipe without it."
         ),
     ] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes that render; the files are the same for any.")] = 1,

@@ -13,7 +13,7 @@ from exitwave.grid import Grid, fast_length
 from exitwave.model import Value
 from exitwave.quantity import Quantity, param
 from exitwave.raster.fragments import Fragments, fragments, support_yield
-from exitwave.specimen import Particles, Specimen
+from exitwave.specimen import Film, Specimen
 from exitwave.stages import Counter, Probe, Sensor, require
 
 # Scales of shadows, as multiples of the shortest.
@@ -30,13 +30,14 @@ class SecondaryElectrons(Value):
 
     A surface whose normal is tilted by theta, with t micrometres of its body below it along the beam, yields
 
-        secondary cos^-n(theta) (1 - exp(-t cos(theta) / escape_depth)) + backscatter (1 - exp(-t / range)),
+        secondary cos^-n(theta) (1 - exp(-t cos(theta) / escape_depth)) + backscatter (1 - exp(-T / range)),
 
-    the escape integral of a flat layer (H. Seiler, J. Appl. Phys. 54, R1, 1983), finite at grazing angles for n < 2:
-    rims are bright, and more so those of larger bodies. What lies below a body is seen through it as exp(-t /
-    transparency), not at all where that is 0. Neighbours that stand higher keep electrons from the detector: the yield
-    falls by the mean of 1 / (1 + (shadowing s)^2) over distances d of one, two and four times `shadow_length`, where s
-    is how much higher than the place its surroundings within d are on average, over d.
+    T being the thickness of all bodies at and below the place, so that heaps are bright. The first is the escape
+    integral of a flat layer (H. Seiler, J. Appl. Phys. 54, R1, 1983), finite at grazing angles for n < 2: rims are
+    bright, and more so those of larger bodies. What lies below a body is seen through it as exp(-t / transparency), not
+    at all where that is 0. Neighbours that stand higher keep electrons from the detector: the yield falls by the mean
+    of 1 / (1 + (shadowing s)^2) over distances d of one, two and four times `shadow_length`, where s is how much higher
+    than the place its surroundings within d are on average, over d.
     """
 
     escape_depth: Quantity = param(
@@ -119,12 +120,14 @@ class SecondaryElectrons(Value):
     def _surface(self, specimen: Specimen, found: Fragments) -> Tensor:
         """Return the yield (F,) of the upper sides of fragments."""
         cosine, thick = found.cosine, found.thickness
-        bodies = [part for part in specimen.parts if isinstance(part, Particles)]
+        bodies: list[Any] = [part for part in specimen.parts if not isinstance(part, Film)]
         columns = [part.secondary for part in bodies], [part.backscatter for part in bodies]
         secondary, backscatter = (torch.cat(column).to(cosine).index_select(0, found.body) for column in columns)
         escaped = -torch.expm1(-thick * cosine / self.escape_depth.to(cosine))
         steep = torch.exp(-self.tilt_exponent.to(cosine) * torch.log(cosine))
-        return secondary * steep * escaped - backscatter * torch.expm1(-thick / self.range.to(cosine))
+        if float(backscatter.detach().amax()) == 0 and not backscatter.requires_grad:
+            return secondary * steep * escaped
+        return secondary * steep * escaped - backscatter * torch.expm1(-found.below() / self.range.to(cosine))
 
     def shadows(self, height: Tensor, canvas: Canvas) -> Tensor:
         """Return the share (H, W) of electrons that neighbours let pass, for a map of heights in micrometres."""

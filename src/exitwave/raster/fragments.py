@@ -58,6 +58,17 @@ class Fragments:
         down, across = self.slope
         return torch.stack([torch.ones_like(down), -down, -across], -1) * self.cosine[:, None]
 
+    def below(self) -> Tensor:
+        """Return how much of all bodies lies at and below every fragment (F,), in micrometres of thickness."""
+        own = (self.share * self.thickness).double()
+        _, segment = torch.unique_consecutive(self.sample, return_inverse=True)
+        whole = own.new_zeros(int(segment[-1]) + 1 if len(segment) else 0).index_add(0, segment, own)
+        total = torch.cumsum(own, 0)
+        before = torch.cumsum(whole, 0) - whole
+        # A body counts in full where it is seen, whatever share of the cell it covers.
+        rest = whole.index_select(0, segment) - (total - before.index_select(0, segment))
+        return rest.clamp(min=0.0).to(self.top) + self.thickness
+
     def passed(self, through: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is left above each fragment (F,), and below all of each sample's, by the samples that have any.
 
@@ -150,10 +161,13 @@ def _order(sample: Tensor, top: Tensor, canvas: Canvas) -> Tensor:
 
 @singledispatch
 def fragments_of(part: object, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
-    """Return the fragments of one part in any order, its bodies numbered from `first` on, and how many those are."""
+    """Return the fragments of one part in any order, its bodies numbered from `first` on, and how many those are.
+
+    Parts that have bodies have a `secondary` and a `backscatter` for each.
+    """
     raise TypeError(
-        f"electrons see Particles, and Film as the support's texture, got {type(part).__name__}; leave it out, or "
-        "register it for exitwave.raster.fragments.fragments_of"
+        f"electrons see Particles and Mesh, and Film as the support's texture, got {type(part).__name__}; leave it "
+        "out, or register it for exitwave.raster.fragments.fragments_of"
     )
 
 

@@ -14,12 +14,14 @@ from exitwave.specimen.mesh import Mesh
 from exitwave.specimen.microtubules import Microtubules
 from exitwave.specimen.nuclei import Nuclei, Nucleus
 from exitwave.specimen.particles import Particles
+from exitwave.specimen.pile import Pile
 from exitwave.specimen.points import Points
 from exitwave.specimen.population import Population
 from exitwave.specimen.rod import Rod
 from exitwave.specimen.shapes import Shape
 from exitwave.specimen.specimen import Specimen
 from exitwave.specimen.sphere import Sphere
+from exitwave.specimen.superellipsoid import Superellipsoid
 from exitwave.specimen.tetrahedra import Tetrahedra
 from exitwave.specimen.tissue import Tissue
 
@@ -40,6 +42,7 @@ __all__ = [
     "Nuclei",
     "Nucleus",
     "Particles",
+    "Pile",
     "Points",
     "PoissonDisk",
     "Population",
@@ -49,6 +52,7 @@ __all__ = [
     "Shape",
     "Specimen",
     "Sphere",
+    "Superellipsoid",
     "Tetrahedra",
     "Tissue",
     "material",

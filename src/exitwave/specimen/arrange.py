@@ -109,16 +109,16 @@ class Agglomerates(Value):
 
     def place(self, radii: Tensor, extent: Extent, generator: torch.Generator, heights: Tensor | None = None) -> Tensor:
         """Return the centres (N, 3) in micrometres."""
-        given, _ = _inputs(radii, extent, heights)
-        random = _numpy_generator(generator)
+        given, _ = checked_inputs(radii, extent, heights)
+        random = numpy_generator(generator)
         if not len(given):
             return torch.zeros((0, 3), dtype=torch.float64)
-        counts = _cluster_counts(len(given), float(self.aggregation_number), random)
+        counts = cluster_counts(len(given), float(self.aggregation_number), random)
         member = random.permutation(len(given))
         grown = _grow(given[member], counts, float(self.gap), 0.0 if self.planar else extent[0], random)
         if self.planar:
             grown[:, 0] = np.repeat(extent[0] * (random.random(len(counts)) - 0.5), counts)
-        lateral = _place_groups(given[member], grown[:, 1:], counts, float(self.margin), extent, random)
+        lateral = place_groups(given[member], grown[:, 1:], counts, float(self.margin), extent, random)
         centers = np.empty((len(given), 3))
         centers[member] = np.column_stack((grown[:, 0], lateral))
         return torch.from_numpy(centers)
@@ -140,7 +140,7 @@ class Sedimented(Value):
 
     def place(self, radii: Tensor, extent: Extent, generator: torch.Generator, heights: Tensor | None = None) -> Tensor:
         """Return the centres (N, 3) in micrometres."""
-        _, half = _inputs(radii, extent, heights)
+        _, half = checked_inputs(radii, extent, heights)
         centers = self.lateral.place(radii, extent, generator, heights).clone()
         centers[:, 0] = float(self.slide) + torch.from_numpy(half)
         return centers
@@ -159,12 +159,12 @@ class Centred(Value):
 
     def place(self, radii: Tensor, extent: Extent, generator: torch.Generator, heights: Tensor | None = None) -> Tensor:
         """Return the centres (N, 3) in micrometres."""
-        _inputs(radii, extent, heights)
+        checked_inputs(radii, extent, heights)
         lateral = float(self.spread) * torch.randn(len(radii), 2, generator=generator, dtype=torch.float64)
         return torch.cat([torch.zeros(len(radii), 1, dtype=torch.float64), lateral], 1)
 
 
-def _inputs(radii: Tensor, extent: Extent, heights: Tensor | None) -> tuple[Floats, Floats]:
+def checked_inputs(radii: Tensor, extent: Extent, heights: Tensor | None) -> tuple[Floats, Floats]:
     """Return radii and half-extents along z as double arrays (N,); a one-line error where a number makes no sense."""
     given = []
     for name, tensor in (("radii", radii), ("heights", radii if heights is None else heights)):
@@ -186,7 +186,8 @@ def _inputs(radii: Tensor, extent: Extent, heights: Tensor | None) -> tuple[Floa
     return given[0], given[1]
 
 
-def _numpy_generator(generator: torch.Generator) -> np.random.Generator:
+def numpy_generator(generator: torch.Generator) -> np.random.Generator:
+    """Return a generator of NumPy whose seed is drawn from one of torch."""
     # torch takes None for its global generator, whose state belongs to somebody else.
     if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
         raise TypeError(f"expected a torch.Generator on the CPU, got {generator!r}; make one with a seed")
@@ -203,15 +204,15 @@ def _apart(
     remedy: str,
 ) -> Tensor:
     """Return centres (N, 3) at least `factor` (r_i + r_j) apart in projection and uniform in depth."""
-    given, _ = _inputs(radii, extent, heights)
-    random = _numpy_generator(generator)
+    given, _ = checked_inputs(radii, extent, heights)
+    random = numpy_generator(generator)
     depth = extent[0] * (random.random(len(given)) - 0.5)
     single = np.ones(len(given), dtype=np.int64)
-    lateral = _place_groups(given, np.zeros((len(given), 2)), single, margin, extent, random, factor, remedy)
+    lateral = place_groups(given, np.zeros((len(given), 2)), single, margin, extent, random, factor, remedy)
     return torch.from_numpy(np.column_stack((depth, lateral)))
 
 
-def _place_groups(
+def place_groups(
     radii: Floats,
     offsets: Floats,
     counts: Integers,
@@ -251,7 +252,7 @@ def _place_groups(
     return np.repeat(places, counts, axis=0) + offsets
 
 
-def _cluster_counts(total: int, mean: float, random: np.random.Generator) -> Integers:
+def cluster_counts(total: int, mean: float, random: np.random.Generator) -> Integers:
     """Return the numbers of spheres of clusters that hold `total` together; the last one takes what is left."""
     counts = random.geometric(1.0 / mean, size=total)
     ends = np.cumsum(counts)

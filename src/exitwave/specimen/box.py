@@ -18,6 +18,7 @@ class Box(Value):
     """A rectangular block: size (N, 3) holds its half edges along body z, y, x in micrometres."""
 
     rounded: ClassVar[bool] = False
+    ratios: ClassVar[tuple[str, ...]] = ()
 
     @property
     def lengths(self) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ class Crystal(Value):
     per_face: bool = False
 
     rounded: ClassVar[bool] = False
+    ratios: ClassVar[tuple[str, ...]] = ()
 
     def check(self) -> None:
         if self.laue not in LAUE:

@@ -21,6 +21,7 @@ class Disk(Value):
     """
 
     rounded: ClassVar[bool] = False
+    ratios: ClassVar[tuple[str, ...]] = ()
 
     @property
     def lengths(self) -> tuple[str, ...]:

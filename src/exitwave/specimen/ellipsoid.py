@@ -16,6 +16,7 @@ class Ellipsoid(Value):
     """An ellipsoid: size (N, 3) holds its semi-axes along body z, y, x in micrometres."""
 
     rounded: ClassVar[bool] = True
+    ratios: ClassVar[tuple[str, ...]] = ()
 
     @property
     def lengths(self) -> tuple[str, ...]:

@@ -35,6 +35,8 @@ class Mesh(Value):
         "photon/um^3", low=0.0, high=1e12, dims=("R",), default=None, doc="emission per volume of regions 1, 2, ..."
     )
     label: str = "cell"
+    secondary: Quantity = param("1", low=0.0, high=100.0, dims=("R",), default=None, doc="electron yield; support = 1")
+    backscatter: Quantity = param("1", low=0.0, high=100.0, dims=("R",), default=None, doc="yield by backscattering")
 
     def fill(self) -> dict[str, Any]:
         given: Any = self.regions
@@ -45,7 +47,14 @@ class Mesh(Value):
         dark = self.fill_density is not None
         density = torch.where(walls, 2.0, 1.0).to(like) * (0.0 if dark else 1.0)
         inside = torch.zeros(int(given.max()) if len(given) else 0, dtype=torch.float64, device=self.faces.device)
-        return {"regions": given, "density": density, "fill_density": inside}
+        one = torch.ones_like(inside if self.fill_density is None else self.fill_density.detach())
+        return {
+            "regions": given,
+            "density": density,
+            "fill_density": inside,
+            "secondary": one,
+            "backscatter": torch.zeros_like(one),
+        }
 
     def check(self) -> None:
         check_table("Mesh.faces", self.faces, len(self.vertices))

@@ -21,10 +21,11 @@ class Population(Value):
     Every particle draws its lengths (one entry of `size` per degree of freedom of the shape, multiplied by its draw of
     `scale`), material and pose. `disorder` is the standard deviation of the logarithm by which every single length
     departs on its own; a crystal's faces then grow unequally. `birefringence` makes particles uniaxial crystals, whose
-    `optic_axis` is the same in the axes of every body. `arrangement` places the bounding circles in the field, `height`
-    is added to the z that it gives. Without `tilt` orientations are isotropic; with it body z leans from the optical
-    axis by that angle, towards a random azimuth, after a turn by `azimuth` about body z. Particles beyond `within`
-    of the field's middle are left out: they would lie outside the drop.
+    `optic_axis` is the same in the axes of every body. `arrangement` places the bounding circles in the field, or with
+    `contact` below 1 smaller ones, as bodies that are no spheres touch nearer than those; `height` is added to the z
+    that it gives. Without `tilt` orientations are isotropic; with it body z leans from the optical axis by that angle,
+    towards a random azimuth, after a turn by `azimuth` about body z. Particles beyond `within` of the field's middle
+    are left out: they would lie outside the drop.
     """
 
     shape: Any
@@ -39,10 +40,13 @@ class Population(Value):
     tilt: Any = per_particle("rad", default=(), doc="lean of body z from the optical axis; () is isotropic")
     azimuth: Any = per_particle("rad", default=(), doc="turn about body z; () is uniform")
     birefringence: Any = per_particle("1", low=-1.0, high=1.0, default=0.0, doc="n_e - n_o of a uniaxial crystal")
+    secondary: Any = per_particle("1", low=0.0, high=100.0, default=1.0, doc="electron yield; support = 1")
+    backscatter: Any = per_particle("1", low=0.0, high=100.0, default=0.0, doc="yield by backscattering")
     optic_axis: Quantity = param(
         "1", low=-1e3, high=1e3, dims=(3,), default=(1.0, 0.0, 0.0), doc="optic axis in body axes (z, y, x)"
     )
     depth: Quantity = param("um", low=0.0, default=0.0, doc="extent in z of the region that is filled")
+    contact: Quantity = param("1", low=0.05, high=1.0, default=1.0, doc="radii that touch, over bounding circles'")
     disorder: Quantity = param("1", low=0.0, high=2.0, default=0.0, doc="spread of the logarithm of every length")
     within: Quantity = param("um", low=0.0, exclusive=True, default=None, doc="radius of the drop about the middle")
     label: str = "particle"
@@ -66,12 +70,12 @@ class Population(Value):
             return torch.full((count,), float(item), dtype=torch.float64)
 
         size = torch.stack([draw(f"size.{number}", item) for number, item in enumerate(self.size)], -1)
-        size = size * draw("scale", self.scale)[:, None]
-        shape = self.shape
+        scale, shape = draw("scale", self.scale)[:, None], self.shape
+        size = torch.where(_ratios(shape), size, size * scale)
         if float(self.disorder) > 0:
             shape, size = shape.unconstrained(size)
             noise = torch.randn(size.shape, generator=generator("disorder"), dtype=torch.float64)
-            size = size * torch.exp(self.disorder * noise)
+            size = torch.where(_ratios(shape), size, size * torch.exp(self.disorder * noise))
         if self.tilt == ():
             rotation = torch.randn(count, 4, generator=generator("rotation"), dtype=torch.float64)
         else:
@@ -83,7 +87,7 @@ class Population(Value):
                 else draw("azimuth", self.azimuth)
             )
             rotation = leaning(turn, draw("tilt", self.tilt), lean)
-        radii = shape.radius(size)
+        radii = shape.radius(size) * float(self.contact)
         upright = shape.reach(size, axes_of(rotation))[:, 0]
         region = (float(self.depth), extent[-2], extent[-1])
         center = self.arrangement.place(radii, region, generator("arrangement"), upright)
@@ -94,7 +98,13 @@ class Population(Value):
         columns = [center, size, draw("index", self.index), rotation]
         columns += [draw(name, getattr(self, name)) for name in ("absorption", "dispersion", "birefringence")]
         columns += [self.optic_axis.expand(count, 3)]
+        columns += [draw(name, getattr(self, name)) for name in ("secondary", "backscatter")]
         return Particles(shape, *(column[kept].to(torch.float32) for column in columns), label=self.label)
+
+
+def _ratios(shape: Any) -> Tensor:
+    """Return which columns of a shape's size are no lengths (k,)."""
+    return torch.tensor([name in shape.ratios for name in shape.lengths])
 
 
 def leaning(turn: Tensor, tilt: Tensor, lean: Tensor) -> Tensor:

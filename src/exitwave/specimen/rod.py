@@ -20,6 +20,7 @@ class Rod(Value):
     """
 
     rounded: ClassVar[bool] = True
+    ratios: ClassVar[tuple[str, ...]] = ()
 
     @property
     def lengths(self) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ class Shape(Protocol):
 
     rounded: ClassVar[bool]
     """Whether the chord starts like a square root at the silhouette (round rims), or linearly (facets)."""
+    ratios: ClassVar[tuple[str, ...]]
+    """Which of `lengths` are no lengths but ratios: they stay what they are where a body is made larger."""
 
     @property
     def lengths(self) -> tuple[str, ...]:

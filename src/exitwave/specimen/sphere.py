@@ -17,6 +17,7 @@ class Sphere(Value):
     """A sphere: size (N, 1) is its radius in micrometres."""
 
     rounded: ClassVar[bool] = True
+    ratios: ClassVar[tuple[str, ...]] = ()
 
     @property
     def lengths(self) -> tuple[str, ...]:

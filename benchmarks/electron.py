@@ -1,0 +1,217 @@
+"""Electrons: how fast images of surfaces are, how right their buffers, and what comes back out of them.
+
+python -m benchmarks.electron [--only speed,buffers,profile,recovery,generate]
+
+speed      20 spheres at 256^2 and 2,000 at 1024^2, forward and with slopes, on one thread
+buffers    heights, normals and numbers of what is seen, against rays that are marched through 50 random scenes
+profile    edges of isolated particles of recipe tio2-sem against those of the real ones
+recovery   escape depth, tilt exponent, probe, detector and centres from a noisy image of 20 particles, and the dose
+generate   images with labels per second of recipe tio2-sem
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+import scipy.ndimage
+import torch
+from torch import Tensor
+
+import exitwave as ew
+from exitwave.field import Canvas
+from exitwave.raster.fragments import fragments
+
+PIXEL = 0.007344
+# Distance from the outline in pixels, positive inside: brightness over the background, that of the middle being 1.
+# Measured on isolated particles of TiO2, 20 kV, in-lens.
+PROFILE = {-1: 0.15, 1: 1.65, 2: 2.09, 3: 1.78, 4: 1.53, 6: 1.31, 8: 1.17, 10: 1.05, 12: 1.00}
+PARTS = "specimen.parts.0."
+YIELDS, BEAM, DETECTOR = "microscope.interaction.", "microscope.illumination.", "microscope.optics."
+
+
+def median(run: Callable[[], object], repeats: int = 7) -> float:
+    """Return the median time of a run in milliseconds, after one that does not count."""
+    run()
+    spent = []
+    for _ in range(repeats):
+        before = time.perf_counter()
+        run()
+        spent.append(1e3 * (time.perf_counter() - before))
+    return statistics.median(spent)
+
+
+def spheres(count: int, side: int, seed: int = 0) -> ew.Particles:
+    """Return spheres of 16 to 33 pixels, which lie on the support, apart from one another as far as there is room."""
+    generator = torch.Generator().manual_seed(seed)
+    radius = 0.06 + 0.06 * torch.rand(count, 1, generator=generator)
+    center = (torch.rand(count, 3, generator=generator) - 0.5) * side * PIXEL
+    center[:, 0] = radius[:, 0]
+    return ew.Particles(ew.Sphere(), center, radius, [2.5] * count, secondary=[3.0] * count)
+
+
+def speed() -> None:
+    """Print times of images and slopes by all centres, radii and yields."""
+    for count, side in ((20, 256), (2000, 1024)):
+        part = spheres(count, side)
+        scene = ew.Scene(ew.Specimen((part,)), ew.sem(sensor=ew.Ideal()), ew.Grid((side, side), PIXEL))
+        free = {path: ew.get(scene, path) for path in (PARTS + "center", PARTS + "size", PARTS + "secondary")}
+
+        def forward(scene: ew.Scene = scene) -> None:
+            with torch.no_grad():
+                ew.render(scene)
+
+        def both(scene: ew.Scene = scene, free: dict[str, Tensor] = free) -> None:
+            values = {path: value.clone().requires_grad_() for path, value in free.items()}
+            ew.render(ew.substitute(scene, values)).square().sum().backward()
+
+        print(f"speed: {count:,} spheres at {side}^2: {median(forward):.1f} ms, with slopes {median(both):.1f} ms")
+
+
+def buffers() -> None:
+    """Print how many samples of 50 scenes have the height, the normal and the number of the sphere that a ray meets."""
+    right = {"height to 1e-4": 0, "normal to 1e-3": 0, "number": 0}
+    seen = 0
+    grid = ew.Grid((96, 96), 0.02)
+    canvas = Canvas(grid, (0, 0), (96, 96))
+    for seed in range(50):
+        generator = torch.Generator().manual_seed(seed)
+        center = (torch.rand(12, 3, generator=generator) - 0.5) * torch.tensor([1.0, 1.9, 1.9])
+        radius = 0.1 + 0.25 * torch.rand(12, 1, generator=generator)
+        found = fragments([ew.Particles(ew.Sphere(), center, radius, [1.5] * 12)], canvas, torch.zeros(()))
+        first = torch.ones(len(found.sample), dtype=torch.bool)
+        whole = found.share == 1
+        # The uppermost that covers its sample.
+        sample, where = found.sample[whole], whole.nonzero()[:, 0]
+        first = torch.cat([torch.ones(1, dtype=torch.bool), sample.diff() > 0])
+        shown = where[first]
+        y, x = torch.meshgrid(*(grid.axis(axis, center.double()) for axis in (0, 1)), indexing="ij")
+        place = torch.stack([y, x], -1).reshape(-1, 1, 2)
+        square = radius.double()[:, 0] ** 2 - (place - center.double()[:, 1:]).square().sum(-1)
+        top = torch.where(square > 0, center.double()[:, 0] + square.clamp(min=0).sqrt(), -math.inf)
+        height, number = top.max(1)
+        # Rims, where a cell is covered in part, are no interiors.
+        inner = (square.abs().sqrt().amin(1) > math.sqrt(2 * 0.35 * 0.02))[found.sample[shown]]
+        shown = shown[inner]
+        exact, which = height[found.sample[shown]], number[found.sample[shown]]
+        normal = torch.cat([exact[:, None], place[found.sample[shown], 0]], 1) - center.double()[which]
+        normal = normal / radius.double()[which]
+        right["height to 1e-4"] += int(((found.top[shown] - exact).abs() < 1e-4).sum())
+        right["normal to 1e-3"] += int(((found.normal[shown] - normal).abs().amax(1) < 1e-3).sum())
+        right["number"] += int((found.body[shown] == which).sum())
+        seen += len(shown)
+    words = ", ".join(f"{name} {count / seen:.3%}" for name, count in right.items())
+    print(f"buffers: of {seen:,} interior samples of 50 scenes with 12 spheres: {words}")
+
+
+def distances(inside: np.ndarray) -> np.ndarray:
+    """Return how far every pixel that is set lies from the nearest that is not."""
+    return np.asarray(scipy.ndimage.distance_transform_edt(inside))
+
+
+def profile() -> None:
+    """Print the mean profile across outlines of the recipe's isolated particles, and its distance from the real one."""
+    recipe = ew.recipe("tio2-sem")
+    single = dataclasses.replace(recipe.specimen.parts[0], arrangement=ew.Pile(aggregation_number=1.0), count=60.0)
+    recipe = ew.substitute(recipe, {"specimen.parts": (single, *recipe.specimen.parts[1:])})
+    found = {distance: [] for distance in PROFILE}
+    halo = []
+    for number in range(4):
+        scene = ew.sample(recipe, ew.Key(0, number))
+        image = ew.render(scene, torch.Generator().manual_seed(number)).numpy().astype(np.float64)
+        ids = ew.annotate(scene).ids
+        for body in range(1, int(ids.max()) + 1):
+            inside = ids == body
+            depth = distances(np.pad(inside, 1))[1:-1, 1:-1]
+            alone = distances((ids == 0) | inside)
+            if not inside.any() or depth.max() < 12.5 or alone[inside].min() < 25:
+                continue
+            around = distances(~inside)
+            background = np.median(image[(around > 12) & (around < 25) & (ids == 0)])
+            middle = image[(depth > 11) & (depth < 13)].mean() - background
+            for distance, values in found.items():
+                ring = np.abs(depth - distance) < 0.5 if distance > 0 else np.abs(around + distance) < 0.5
+                values.append((image[ring].mean() - background) / middle)
+            halo.append((image[np.abs(around - 3) < 0.7].mean() - background) / middle)
+    means = {distance: float(np.mean(values)) for distance, values in found.items()}
+    error = math.sqrt(statistics.fmean((means[distance] - real) ** 2 for distance, real in PROFILE.items()))
+    words = ", ".join(f"{distance:+d}: {means[distance]:.2f} ({real:.2f})" for distance, real in PROFILE.items())
+    print(
+        f"profile: {len(halo)} isolated particles, here (real): {words}; halo "
+        f"{np.mean(halo):.2f} (-.06); RMSE {error:.3f}"
+    )
+
+
+def recovery() -> None:
+    """Print the errors of what is found in a noisy image of 20 particles, from starts that are 20 to 30 % off."""
+    generator = torch.Generator().manual_seed(0)
+    y, x = torch.meshgrid(torch.arange(4), torch.arange(5), indexing="ij")
+    place = torch.stack([(y.flatten() - 1.5) * 0.45, (x.flatten() - 2.0) * 0.36], -1)
+    radius = 0.1 + 0.05 * torch.rand(20, 1, generator=generator)
+    jitter = 0.04 * (torch.rand(20, 2, generator=generator) - 0.5)
+    center = torch.cat([radius, place + jitter], 1)
+    part = ew.Particles(ew.Sphere(), center, radius, [2.5] * 20, secondary=[3.0] * 20)
+    sensor = ew.ScanSensor(dose=150.0, gain=25.0, offset=5.0)
+    yields = ew.SecondaryElectrons(escape_depth=0.015, tilt_exponent=0.93)
+    microscope = ew.sem(probe=0.0036, convergence=0.0, asymmetry=0.3, azimuth=0.6, interaction=yields, sensor=sensor)
+    truth = ew.Scene(ew.Specimen((part,)), microscope, ew.Grid((256, 256), PIXEL)).to(torch.float64)
+    image = ew.render(truth, torch.Generator().manual_seed(1)).double()
+    paths = {
+        YIELDS + "escape_depth": 1.25,
+        YIELDS + "tilt_exponent": 0.8,
+        BEAM + "probe": 1.3,
+        DETECTOR + "asymmetry": 0.75,
+    }
+    start: dict[str, object] = {path: float(ew.get(truth, path)) * factor for path, factor in paths.items()}
+    start[PARTS + "center"] = center + torch.tensor([0.0, 1.0, -1.0]) * PIXEL
+    clock = time.perf_counter()
+    names = [*paths, PARTS + "secondary", ew.Unknown(PARTS + "center", columns=(1, 2)), PARTS + "size"]
+    result = ew.fit(ew.substitute(truth, start), image, names)
+    clock = time.perf_counter() - clock
+    words = [
+        f"{path.rpartition('.')[2]} {float(ew.get(result.scene, path)) / float(ew.get(truth, path)) - 1:+.1%}"
+        for path in paths
+    ]
+    off = (ew.get(result.scene, PARTS + "center") - center).norm(dim=1) / PIXEL
+    residual = image - ew.render(result.scene)
+    # Counts of variance gain^2 signal / dose, and of rounding.
+    signal = (ew.render(result.scene) - 5.0) / 25.0
+    dose = 25.0**2 * float(signal.mean()) / (float(residual.square().mean()) - 1 / 12)
+    words.append(f"dose {dose / 150.0 - 1:+.1%}")
+    print(
+        f"recovery: {', '.join(words)}; centres {float(off.max()):.3f} pixels at most; {clock:.0f} s; {result.message}"
+    )
+
+
+def generate() -> None:
+    """Print how many images of recipe tio2-sem are rendered, labelled and written in a CPU second."""
+    with tempfile.TemporaryDirectory() as folder:
+        clock = time.process_time()
+        ew.generate("tio2-sem", f"{folder}/some", n=12, seed=0, format="classes")
+        spent = time.process_time() - clock
+    print(f"generate: {12 / spent:.2f} images of 704 x 1024 with classes per CPU second")
+
+
+PIECES = {"speed": speed, "buffers": buffers, "profile": profile, "recovery": recovery, "generate": generate}
+
+
+def main() -> None:
+    """Run the chosen parts."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--only", default=",".join(PIECES), help="parts, with commas between them")
+    chosen = options.parse_args().only.split(",")
+    if unknown := [name for name in chosen if name not in PIECES]:
+        options.error(f"expected parts of {', '.join(PIECES)}, got {unknown[0]}")
+    torch.set_num_threads(1)
+    for name in chosen:
+        PIECES[name]()
+
+
+if __name__ == "__main__":
+    main()
