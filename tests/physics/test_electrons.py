@@ -196,9 +196,9 @@ def test_shadows_fall_beside_a_wall_and_nowhere_else() -> None:
 
 def test_nothing_wraps_around() -> None:
     """A bright ball at the left end is seen as on a grid with room around it."""
-    parts, numbers = ball(center=(0.15, 0.0, -0.24), secondary=[50.0]), {"probe": 0.02, "shadowing": 1.0}
-    image = ew.render(scene(parts, **numbers))
-    wide = ew.render(scene(parts, grid=ew.Grid((140, 148), 0.01), **numbers))
+    bright = ball(center=(0.15, 0.0, -0.24), secondary=[50.0])
+    image = ew.render(scene(bright, probe=0.02, shadowing=1.0))
+    wide = ew.render(scene(bright, grid=ew.Grid((140, 148), 0.01), probe=0.02, shadowing=1.0))
     assert torch.allclose(image, wide[50:90, 50:98], atol=2e-3)
 
 
