@@ -84,6 +84,7 @@ from exitwave.specimen import (
     Assembly,
     Box,
     Centred,
+    Chains,
     Colony,
     Crystal,
     Disk,
@@ -108,6 +109,7 @@ from exitwave.specimen import (
     Superellipsoid,
     Tetrahedra,
     Tissue,
+    Wires,
     material,
 )
 from exitwave.specimen.meshes import (
@@ -140,6 +142,7 @@ __all__ = [
     "Box",
     "Camera",
     "Centred",
+    "Chains",
     "Choice",
     "Coherent",
     "Colony",
@@ -219,6 +222,7 @@ __all__ = [
     "Volume",
     "VolumeTruth",
     "VolumeWriter",
+    "Wires",
     "annotate",
     "blob",
     "brightfield",

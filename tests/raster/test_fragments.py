@@ -161,7 +161,7 @@ def test_bodies_beyond_the_canvas_and_none_at_all() -> None:
     assert len(fragments([], CANVAS, LIKE).sample) == 0
     cut = fragments([body("sphere", (0.0, 1.2, 0.0))], CANVAS, LIKE)
     assert 0 < len(cut.sample) < math.pi * (0.41 / 0.05) ** 2
-    with pytest.raises(TypeError, match=r"electrons see Particles and Mesh, and Film as .* got Points"):
+    with pytest.raises(TypeError, match=r"electrons see Particles, Mesh and Chains, and Film as .* got Points"):
         fragments([ew.Points([[0, 0, 0]])], CANVAS, LIKE)
 
 

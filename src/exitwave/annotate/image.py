@@ -15,7 +15,7 @@ from exitwave.grid import Grid
 from exitwave.model import map_tensors, params
 from exitwave.raster.silhouette import Bodies, bodies, cover, mask
 from exitwave.scene import Scene
-from exitwave.specimen import Filaments, Film, Mesh, Particles, Points, Tetrahedra
+from exitwave.specimen import Chains, Filaments, Film, Mesh, Particles, Points, Tetrahedra
 from exitwave.specimen.assembly import Assembly
 from exitwave.specimen.shapes import smallest_rectangle
 
@@ -173,11 +173,12 @@ def _(part: Film) -> Particles | None:
 @annotated.register(Filaments)
 @annotated.register(Mesh)
 @annotated.register(Tetrahedra)
-def _(part: Points | Filaments | Mesh | Tetrahedra) -> Particles | None:
+@annotated.register(Chains)
+def _(part: Points | Filaments | Mesh | Tetrahedra | Chains) -> Particles | None:
     if part.label:
         raise ValueError(
-            f"what fluoresces is annotated in volumes, got {type(part).__name__} on a grid (height, width); give the "
-            "grid a depth, of one plane for instance: Grid((1, 512, 512), (1.0, 0.1, 0.1))"
+            f"images have annotations of particles, got {type(part).__name__} on a grid (height, width); give what "
+            'fluoresces a grid of one plane, Grid((1, 512, 512), (1.0, 0.1, 0.1)), and anything else label=""'
         )
     return None
 

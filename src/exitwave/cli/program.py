@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from exitwave.cli.calibrate import calibrate
 from exitwave.cli.design import design
 from exitwave.cli.fit import fit
 from exitwave.cli.fit_shape import fit_shape
@@ -80,7 +81,7 @@ def _global(
     """Take the options that stand before the command; `_Program` reads them."""
 
 
-for _command in (render, generate, fit, fit_shape, design, show, info, recipes):
+for _command in (render, generate, fit, fit_shape, calibrate, design, show, info, recipes):
     app.command()(_command)
 
 

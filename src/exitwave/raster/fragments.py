@@ -19,8 +19,10 @@ from torch import Tensor
 from exitwave.field import Canvas
 from exitwave.raster import native
 from exitwave.raster.splat import CHUNK, SIZES, patch_groups
+from exitwave.raster.wires import united
 from exitwave.specimen import Film, Particles
 from exitwave.specimen.shapes import Shape
+from exitwave.specimen.wires import Chains
 
 # Chords this much shorter than a cell do not count: lines that only touch a body.
 _TOUCH = 1e-6
@@ -166,8 +168,8 @@ def fragments_of(part: object, first: int, canvas: Canvas, like: Tensor) -> tupl
     Parts that have bodies have a `secondary` and a `backscatter` for each.
     """
     raise TypeError(
-        f"electrons see Particles and Mesh, and Film as the support's texture, got {type(part).__name__}; leave it "
-        "out, or register it for exitwave.raster.fragments.fragments_of"
+        "electrons see Particles, Mesh and Chains, and Film as the support's texture, got "
+        f"{type(part).__name__}; leave it out, or register it for fragments_of"
     )
 
 
@@ -210,6 +212,16 @@ def _(part: Particles, first: int, canvas: Canvas, like: Tensor) -> tuple[list[F
             found.append(_patch(part.shape, rows[some], scale[some].to(like), center[some, 0], position[some], corner,
                                 patch, canvas, some + first))  # fmt: skip
     return found, part.count
+
+
+@fragments_of.register
+def _(part: Chains, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
+    """Those of the capsules, as one body of each wire."""
+    capsules, wire = part.capsules()
+    pieces = fragments([capsules], canvas, like)
+    owner = wire[pieces.body] + first
+    whole = united(pieces.sample, owner, pieces.top, pieces.bottom, pieces.slope, pieces.share)
+    return [Fragments(*whole)], part.count
 
 
 def _patch(

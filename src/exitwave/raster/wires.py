@@ -9,15 +9,15 @@ from torch import Tensor
 def united(
     sample: Tensor, body: Tensor, top: Tensor, bottom: Tensor, slope: Tensor, share: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return the fragments of bodies from those of their pieces: the arrays of `Fragments`, in any order.
+    """Return the fragments of bodies, the arrays of `Fragments` in any order, from those of their pieces in its order.
 
     Over one sample, pieces of a body that overlap or touch along z are one fragment. Of two pieces that cover shares of
     a cell, the smaller share is taken to lie within the larger one, as it does where a chain of capsules runs on: the
     union covers the largest, and its top is the mean over what is seen from above of the pieces, its bottom that from
     below. So heights change without a step where a piece begins to reach into a cell.
 
-    >>> number, height = torch.zeros(2, dtype=torch.int64), torch.tensor([2.0, 3.0])
-    >>> slope, share = torch.zeros(2, 2), torch.tensor([1.0, 0.25])
+    >>> number, height = torch.zeros(2, dtype=torch.int64), torch.tensor([3.0, 2.0])
+    >>> slope, share = torch.zeros(2, 2), torch.tensor([0.25, 1.0])
     >>> _, _, top, bottom, _, share = united(number, number, height, height - 1.5, slope, share)
     >>> top.tolist(), bottom.tolist(), share.tolist()
     ([2.25], [0.5], [1.0])
@@ -25,7 +25,7 @@ def united(
     if not len(sample):
         return sample, body, top, bottom, slope, share
     column = sample * (int(body.amax()) + 1) + body
-    order = _ordered(column, -top.detach())
+    order = torch.argsort(column, stable=True)
     sample, body, top, bottom, share = (each.index_select(0, order) for each in (sample, body, top, bottom, share))
     slope = slope.index_select(1, order)
     column = column[order]
@@ -42,16 +42,11 @@ def united(
     seen = _uncovered(share, number)
     whole = seen.new_zeros(len(first)).index_add(0, number, seen)
     above = seen / whole.index_select(0, number)
-    upward = _ordered(number, bottom.detach())
+    rising = torch.argsort(bottom.detach())
+    upward = rising[torch.argsort(number[rising], stable=True)]
     below = torch.zeros_like(share).index_copy(0, upward, _uncovered(share.index_select(0, upward), number))
     below = below / whole.index_select(0, number)
     return sample[first], body[first], mean(top, above), mean(bottom, below), mean(slope, above), whole
-
-
-def _ordered(number: Tensor, value: Tensor) -> Tensor:
-    """Return the order (F,) by numbers, and by values among equal ones."""
-    rising = torch.argsort(value, stable=True)
-    return rising[torch.argsort(number[rising], stable=True)]
 
 
 def _lowest(bottom: Tensor, column: Tensor) -> Tensor:

@@ -24,12 +24,14 @@ from exitwave.specimen.sphere import Sphere
 from exitwave.specimen.superellipsoid import Superellipsoid
 from exitwave.specimen.tetrahedra import Tetrahedra
 from exitwave.specimen.tissue import Tissue
+from exitwave.specimen.wires import Chains, Wires
 
 __all__ = [
     "Agglomerates",
     "Assembly",
     "Box",
     "Centred",
+    "Chains",
     "Colony",
     "Crystal",
     "Disk",
@@ -55,6 +57,7 @@ __all__ = [
     "Superellipsoid",
     "Tetrahedra",
     "Tissue",
+    "Wires",
     "material",
     "unpacked",
 ]
