@@ -136,7 +136,17 @@ def test_the_embryo_is_sampled_twice_per_resolved_distance() -> None:
     assert max(scene.grid.spacing[1:]) <= 0.5 * 0.61 * float(lens.wavelength) / largest(lens.na)
 
 
-@pytest.mark.parametrize("name", [name for name in recipes() if name not in VOLUMES])
+ELECTRONS = ("sio2-him", "tio2-him", "tio2-sem")
+
+
+@pytest.mark.parametrize("name", ELECTRONS)
+def test_every_recipe_of_electrons_samples_what_it_shows(name: str) -> None:
+    """Pixels are those of the micrographs: rims a few times as wide as the escape depth span one of them at least."""
+    scene = find(name)
+    assert max(scene.grid.spacing) <= float(scene.microscope.interaction.escape_depth)
+
+
+@pytest.mark.parametrize("name", [name for name in recipes() if name not in (*VOLUMES, *ELECTRONS)])
 def test_every_recipe_samples_its_finest_light(name: str) -> None:
     scene = find(name)
     lamp = scene.microscope.illumination

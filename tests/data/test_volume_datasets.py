@@ -186,7 +186,9 @@ def test_formats_of_images_are_refused(tmp_path: Path, format: str) -> None:
 
 @pytest.mark.parametrize("format", ["membranes", "meshes"])
 def test_formats_of_volumes_are_refused_for_images(recipe: ew.Scene, tmp_path: Path, format: str) -> None:
-    with pytest.raises(ValueError, match=f"expected formats of images, got '{format}', which labels volumes; use coco"):
+    with pytest.raises(
+        ValueError, match=f"expected formats of images, got '{format}', which labels volumes; use classes, "
+    ):
         generate(recipe, tmp_path / "out", n=1, format=format)
 
 
