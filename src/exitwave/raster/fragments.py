@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from exitwave.field import Canvas
 from exitwave.raster import native
@@ -263,6 +264,9 @@ def _sloped(shape: Shape, rows: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, T
     taped = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (rows, y, x))
     with torch.enable_grad():
         moves = [torch.zeros_like(y, requires_grad=True), torch.zeros_like(x, requires_grad=True)]
-        _, moved = shape.chord(rows, y + moves[0], x + moves[1])
-        slope = torch.stack(torch.autograd.grad(moved.sum(), moves, create_graph=taped))
+        entry, leave = shape.chord(rows, y + moves[0], x + moves[1])
+        slope = torch.stack(torch.autograd.grad(leave.sum(), moves, create_graph=taped))
+    if not taped and all(forward_ad.unpack_dual(tensor).tangent is None for tensor in (rows, y, x)):
+        return entry.detach(), leave.detach(), slope
+    # Apart from the moves, which nobody asks for.
     return *shape.chord(rows, y, x), slope
