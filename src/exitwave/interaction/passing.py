@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from exitwave.field import Canvas, Light, Source, Wave
-from exitwave.grid import Grid, fast_length
+from exitwave.grid import Grid
+from exitwave.interaction.margin import canvas_around
 from exitwave.specimen import Specimen
 from exitwave.stages import Illumination, Optics, Passing, Sensor, require
-
-_LARGEST = 1 << 29
 
 
 def require_passing(illumination: object, optics: object, sensor: object) -> None:
@@ -58,17 +55,4 @@ def canvas_of(interaction: Passing, specimen: Specimen, source: Source, optics: 
         raise ValueError(f"transmitted light needs a grid (height, width), got {grid.shape}; drop the depth")
     heights = interaction.span(specimen, source.wavelength.detach(), optics.na.detach())
     reach = optics.reach(source, specimen.medium.detach(), heights)
-    sizes, corners = [], []
-    for n, step in zip(grid.shape, grid.spacing, strict=True):
-        # Rounded up to 16 samples, so that a fit that moves the focus does not change the canvas at every step.
-        margin = 16 * math.ceil(reach / step / 16)
-        size = n + 2 * margin
-        size = fast_length(size) if size <= _LARGEST else size
-        sizes.append(size)
-        corners.append((size - n) // 2)
-    if math.prod(sizes) > _LARGEST:
-        raise ValueError(
-            f"the image with its margin must stay below {_LARGEST:,} samples, got {sizes[0]} x {sizes[1]} for a reach "
-            f"of {reach:.4g} um; use a smaller grid, a coarser pixel or less defocus"
-        )
-    return Canvas(Grid((sizes[0], sizes[1]), grid.pixel), (corners[0], corners[1]), (grid.shape[0], grid.shape[1]))
+    return canvas_around(grid, reach, "use a smaller grid, a coarser pixel or less defocus")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from exitwave.field import Canvas, Light
-from exitwave.grid import Grid, fast_length
+from exitwave.grid import Grid
+from exitwave.interaction.margin import canvas_around
 from exitwave.model import Value
 from exitwave.quantity import Quantity, param
 from exitwave.raster.fragments import Fragments, fragments, support_yield
@@ -22,7 +23,6 @@ _OCTAVES = (1.0, 2.0, 4.0)
 _REACH = 4.0
 # Ratios of the variances of neighbouring images of different blur, of which about so many are made at most.
 _RATIOS, _RUNGS = (1.25, 1.5, 2.0, 4.0, 16.0), 10
-_LARGEST = 1 << 28
 
 
 class SecondaryElectrons(Value):
@@ -83,17 +83,7 @@ class SecondaryElectrons(Value):
         reach = _REACH * spot
         if float(self.shadowing.detach()) > 0 or self.shadowing.requires_grad:
             reach += 2.5 * _OCTAVES[-1] * float(self.shadow_length.detach())
-        sizes, corners = [], []
-        for n, step in zip(grid.shape, grid.spacing, strict=True):
-            size = fast_length(n + 2 * (4 * math.ceil(reach / step / 4)))
-            sizes.append(size)
-            corners.append((size - n) // 2)
-        if math.prod(sizes) > _LARGEST:
-            raise ValueError(
-                f"the image with its margin must stay below {_LARGEST:,} samples, got {sizes[0]} x {sizes[1]} for a "
-                f"probe of {spot:.4g} um at the specimen's ends; use a smaller grid or a coarser pixel"
-            )
-        return Canvas(Grid((sizes[0], sizes[1]), grid.pixel), (corners[0], corners[1]), (grid.shape[0], grid.shape[1]))
+        return canvas_around(grid, reach, "use a smaller grid, a coarser pixel or less convergence")
 
     def yields(
         self, specimen: Specimen, found: Fragments, optics: Counter, canvas: Canvas, like: Tensor
