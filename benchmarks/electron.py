@@ -75,7 +75,7 @@ def speed() -> None:
 
 
 def buffers() -> None:
-    """Print how many samples of 50 scenes have the height, the normal and the number of the sphere that a line along z meets."""
+    """Print how many samples of 50 scenes have height, normal and number of the sphere that a line along z meets."""
     right = {"height to 1e-4": 0, "normal to 1e-3": 0, "number": 0}
     seen = 0
     grid = ew.Grid((96, 96), 0.02)
