@@ -332,8 +332,8 @@ def him(
 ) -> Microscope:
     """Return a helium-ion microscope: electrons from shallower depths, a finer probe, and more in focus.
 
-    The yield is plausible, not measured. Detectors of helium-ion microscopes stand at a side (Everhart and Thornley), at
-    `azimuth`, from x to y.
+    The yield is plausible, not measured. Detectors of helium-ion microscopes stand at a side (Everhart and Thornley),
+    at `azimuth`, from x to y.
 
     >>> float(him().interaction.escape_depth) < float(sem().interaction.escape_depth)
     True
