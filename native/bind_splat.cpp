@@ -2,8 +2,8 @@
 //
 // Neither bands nor blocks depend on the number of threads. A band's pixels get their particles in order; a particle's
 // gradient is summed by one thread. So results are the same bytes for any number of threads.
+#include "bind_particles.h"
 #include "parallel.h"
-#include "splat.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -18,9 +18,6 @@ namespace nb = nanobind;
 namespace exitwave {
 namespace {
 
-using Array = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
-using Input = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-
 constexpr long BAND_BYTES = 1 << 19;      // of the maps that a band works on: they stay in the second-level cache
 constexpr int32_t BLOCK = 256;            // particles of one task of the adjoint
 constexpr int32_t LEAST = 32, MOST = 128; // rows of a band
@@ -32,19 +29,6 @@ struct Bands {
     std::vector<std::size_t> offsets;
 
     long count() const { return static_cast<long>(offsets.size()) - 1; }
-};
-
-// Every worker's scratch memory, none shared.
-class Scratches {
-  public:
-    Scratches(const SplatKernels &kernels, const Splat &splat, int threads)
-        : size_(kernels.scratch(splat)), memory_(static_cast<std::size_t>(size_) * std::max(threads, 1)) {}
-
-    float *of(int worker) { return memory_.data() + size_ * worker; }
-
-  private:
-    long size_;
-    std::vector<float> memory_;
 };
 
 // Lists the particles of every band that they touch, or only of the first where `once`; in order of their numbers.
@@ -78,53 +62,23 @@ Bands bands_of(const SplatKernels &kernels, const Splat &splat, Scratches &scrat
     return bands;
 }
 
-void require(bool fits, const char *message) {
-    if (!fits) {
-        throw std::invalid_argument(message);
-    }
-}
-
-// Five arrays of the same particles: (N, K), (N,), (N, 2), (N,) and (N, C).
-template <class One>
-void require_particles(const One &rows, const One &scale, const One &position, const One &altitude, const One &weights,
-                       std::size_t count) {
-    require(rows.ndim() == 2 && rows.shape(0) == count && scale.ndim() == 1 && scale.shape(0) == count &&
-                position.ndim() == 2 && position.shape(0) == count && position.shape(1) == 2 && altitude.ndim() == 1 &&
-                altitude.shape(0) == count && weights.ndim() == 2 && weights.shape(0) == count,
-            "expected rows (N, K), scale (N,), position (N, 2), altitude (N,) and weights (N, C), got other shapes; "
-            "call exitwave.raster.splat");
+void require_weights(const Input &rows, std::size_t particles, std::size_t dimensions) {
+    require(dimensions == 2 && particles == rows.shape(0),
+            "expected weights (N, C), got another shape; call exitwave.raster.splat");
 }
 
 Splat splat_of(int body, const Input &rows, const Input &scale, const Input &position, const Input &altitude,
-               const Input &weights, std::size_t planes, std::size_t height, std::size_t width, nb::tuple spacing,
-               nb::object slabs) {
-    require(rows.ndim() == 2, "expected rows (N, K), got another shape; call exitwave.raster.splat");
-    require_particles(rows, scale, position, altitude, weights, rows.shape(0));
-    constexpr long columns[] = {1, 6, 6, 18, 6};
-    require(
-        body >= 0 && body <= static_cast<int>(Body::crystal) &&
-            (body < 5 ? static_cast<long>(rows.shape(1)) == columns[body] : rows.shape(1) % 8 == 0),
-        "expected rows as this body's `prepare` makes them, got another number of columns; call exitwave.raster.splat");
-    Splat splat{};
-    splat.body = static_cast<Body>(body);
-    splat.count = static_cast<int32_t>(rows.shape(0));
-    splat.columns = static_cast<int32_t>(rows.shape(1));
+               const Input &weights, std::size_t planes, std::size_t height, std::size_t width,
+               const nb::tuple &spacing, const nb::object &slabs) {
+    Splat splat = particles_of(body, rows, scale, position, altitude, height, width, spacing);
+    require_weights(rows, weights.shape(0), weights.ndim());
     splat.channels = static_cast<int32_t>(weights.shape(1));
     splat.planes = static_cast<int32_t>(planes);
     splat.thin = slabs.is_none();
-    splat.height = static_cast<int32_t>(height);
-    splat.width = static_cast<int32_t>(width);
-    splat.dy = nb::cast<float>(spacing[0]);
-    splat.dx = nb::cast<float>(spacing[1]);
-    splat.cell = nb::cast<float>(spacing[2]);
     if (!splat.thin) {
         splat.first = nb::cast<float>(slabs[0]);
         splat.step = nb::cast<float>(slabs[1]);
     }
-    splat.rows = rows.data();
-    splat.scale = scale.data();
-    splat.position = position.data();
-    splat.altitude = altitude.data();
     splat.weights = weights.data();
     return splat;
 }
@@ -140,7 +94,7 @@ void forward(int body, const Input &rows, const Input &scale, const Input &posit
     require_maps(maps, weights);
     const SplatKernels &kernels = EXITWAVE_PICK(splat);
     Splat splat = splat_of(body, rows, scale, position, altitude, weights, maps.shape(0), maps.shape(2),
-                                 maps.shape(3), spacing, slabs);
+                           maps.shape(3), spacing, slabs);
     splat.add = add;
     nb::gil_scoped_release free;
     Scratches scratches(kernels, splat, threads);
@@ -162,7 +116,8 @@ void adjoint(int body, const Input &rows, const Input &scale, const Input &posit
     const SplatKernels &kernels = EXITWAVE_PICK(splat);
     const Splat splat = splat_of(body, rows, scale, position, altitude, weights, maps.shape(0), maps.shape(2),
                                  maps.shape(3), spacing, slabs);
-    require_particles(by_rows, by_scale, by_position, by_altitude, by_weights, rows.shape(0));
+    require_particles(by_rows, by_scale, by_position, by_altitude, rows.shape(0));
+    require_weights(rows, by_weights.shape(0), by_weights.ndim());
     require(by_rows.shape(1) == rows.shape(1) && by_weights.shape(1) == weights.shape(1),
             "expected gradients shaped as their inputs, got other shapes; call exitwave.raster.splat");
     const SplatGradient gradient{by_rows.data(), by_scale.data(), by_position.data(), by_altitude.data(),

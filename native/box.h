@@ -5,7 +5,7 @@
 
 namespace exitwave::EXITWAVE_LEVEL {
 
-struct Box {
+template <Asked asked = Asked::volume> struct Box {
     static constexpr int SIDES = 3;
     float slope_y[SIDES], slope_x[SIDES], reach[SIDES], normal_y[SIDES], normal_x[SIDES], width[SIDES], cell, per_cell;
     struct Sums {
@@ -13,6 +13,7 @@ struct Box {
     };
     struct Point {
         Wide entry, leave, hit;
+        Slope slope;
         Wide near_y, near_x, outward_y, outward_x, side[SIDES];
         // Which face it is, and which edge: two edges at the same distance, as those of a box that is tilted about
         // one of its own axes, have half of the derivative each, and the first of them is the one whose normal counts.
@@ -87,6 +88,11 @@ struct Box {
                 point.leaves[face] = face == 0 ? all_mask(true) : above < point.leave;
                 point.enters[face] = face == 0 ? all_mask(true) : below < enter;
             }
+            if constexpr (asked == Asked::surface) {
+                const Mask lower = face == 0 ? all_mask(true) : above < point.leave;
+                point.slope.y = select(lower, all_wide(-slope_y[face]), point.slope.y);
+                point.slope.x = select(lower, all_wide(-slope_x[face]), point.slope.x);
+            }
             point.leave = face == 0 ? above : lesser(above, point.leave);
             enter = face == 0 ? below : lesser(below, enter);
         }
@@ -107,8 +113,8 @@ struct Box {
         sides[0] = ~(sides[1] | sides[2]);
     }
 
-    EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Sums &sums,
-                              Wide &by_y, Wide &by_x) const {
+    EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Slope by_slope,
+                              Sums &sums, Wide &by_y, Wide &by_x) const {
         Wide by_near_y{}, by_near_x{};
 #pragma GCC unroll 3
         for (int face = 0; face < SIDES; ++face) {
@@ -117,6 +123,10 @@ struct Box {
             sums.row[face] += by_plane * point.near_y;
             sums.row[face + 3] += by_plane * point.near_x;
             sums.row[face + 6] += above - below;
+            if constexpr (asked == Asked::surface) {
+                sums.row[face] -= where(point.leaves[face], by_slope.y);
+                sums.row[face + 3] -= where(point.leaves[face], by_slope.x);
+            }
             by_near_y += by_plane * slope_y[face];
             by_near_x += by_plane * slope_x[face];
         }

@@ -7,7 +7,7 @@ namespace exitwave::EXITWAVE_LEVEL {
 
 // Upper faces, lower faces and the lines of the silhouette are copied into lists of their own: a face bounds the chord
 // from one side only, and most lines are spare.
-struct Crystal {
+template <Asked asked = Asked::volume> struct Crystal {
     // Numbers per entry of a list: coefficients of y and x, constant, and its place in the row.
     static constexpr int ENTRY = 4;
     float *uppers, *lowers, *lines;
@@ -19,6 +19,7 @@ struct Crystal {
     };
     struct Point {
         Wide entry, leave, hit;
+        Slope slope;
         Wide near_y, near_x, outward_y, outward_x;
         // The active entry of each list.
         Wide leaves, enters, nearest;
@@ -142,6 +143,16 @@ struct Crystal {
         point.near_x = x - point.rim.inward * point.outward_x;
         point.leave = least<tracked>(uppers, upper, point.near_y, point.near_x, point.leaves);
         point.entry = -least<tracked>(lowers, lower, point.near_y, point.near_x, point.enters);
+        if constexpr (asked == Asked::surface) {
+            const float *face = uppers;
+            Wide found = all_wide(2e6f);
+            for (int number = 0; number < upper; ++number, face += ENTRY) {
+                const Wide value = face[2] - face[0] * point.near_y - face[1] * point.near_x;
+                point.slope.y = select(value < found, all_wide(-face[0]), point.slope.y);
+                point.slope.x = select(value < found, all_wide(-face[1]), point.slope.x);
+                found = lesser(value, found);
+            }
+        }
         return point;
     }
 
@@ -161,11 +172,19 @@ struct Crystal {
         }
     }
 
-    EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Sums &sums,
-                              Wide &by_y, Wide &by_x) const {
+    EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Slope by_slope,
+                              Sums &sums, Wide &by_y, Wide &by_x) const {
         float *upper_sums = sums.lists, *lower_sums = upper_sums + 3 * WIDTH * upper;
         float *line_sums = lower_sums + 3 * WIDTH * lower;
         Wide by_near_y{}, by_near_x{};
+        if constexpr (asked == Asked::surface) {
+            for (int number = 0; number < upper; ++number) {
+                const Mask mine = point.leaves == static_cast<float>(number);
+                float *to = upper_sums + 3 * WIDTH * number;
+                store(to, load_wide(to) - where(mine, by_slope.y));
+                store(to + WIDTH, load_wide(to + WIDTH) - where(mine, by_slope.x));
+            }
+        }
         spread(uppers, upper, upper_sums, point.leaves, by_leave, point.near_y, point.near_x, by_near_y, by_near_x);
         spread(lowers, lower, lower_sums, point.enters, -by_entry, point.near_y, point.near_x, by_near_y, by_near_x);
         const Wide by_inward = -(by_near_y * point.outward_y + by_near_x * point.outward_x);

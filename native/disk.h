@@ -5,7 +5,7 @@
 
 namespace exitwave::EXITWAVE_LEVEL {
 
-struct Disk {
+template <Asked asked = Asked::volume> struct Disk {
     float radius, half, cosine, sine, ey, ex, cell, per_cell, norm, flat, per_flat, per_slant, per_upright, per_radius;
     Stadium stadium;
     struct Sums {
@@ -13,9 +13,11 @@ struct Disk {
     };
     struct Point {
         Wide entry, leave, hit;
+        Wide steep_along, steep_across; // the slope along the tilt and across it
+        Slope slope;
         Wide along, across, level_l, level_m, beyond, normal_l, normal_m, gap, near_along, near_across;
         Mask side, mantle_leaves, mantle_enters;
-        Root width, slope, level, steep, near_width;
+        Root width, incline, level, steep, near_width;
         Rim<false> rim;
     };
 
@@ -56,9 +58,9 @@ struct Disk {
         point.across = across;
         point.width = root(radius * radius - across * across);
         const Wide width = point.width.value;
-        point.slope = root_of_squares(width * width + cosine * cosine * (across * across));
+        point.incline = root_of_squares(width * width + cosine * cosine * (across * across));
         point.gap = half * sine + cosine * width - magnitude(along);
-        const Wide ends = point.gap * width * point.slope.inverse;
+        const Wide ends = point.gap * width * point.incline.inverse;
         point.beyond = magnitude(along) - half * sine;
         const Wide level_l = greater(point.beyond, Wide{}) * (per_flat * per_radius), level_m = across * per_radius;
         point.level_l = level_l;
@@ -68,7 +70,7 @@ struct Disk {
         point.steep = root_of_squares(steep_l * steep_l + level_m * level_m);
         const Wide sides = (1.0f - point.level.value) * point.level.value * radius * point.steep.inverse;
         point.side = sides < ends;
-        const Wide inverse = select(point.side, point.steep.inverse, point.slope.inverse);
+        const Wide inverse = select(point.side, point.steep.inverse, point.incline.inverse);
         point.normal_l = turned(select(point.side, steep_l, width) * inverse, along);
         point.normal_m = select(point.side, level_m, cosine * across) * inverse;
         point.rim = Rim<false>(lesser(sides, ends), cell, per_cell);
@@ -86,7 +88,33 @@ struct Disk {
         point.mantle_enters = mantle_down > face_down;
         point.leave = lesser(mantle_up, face_up);
         point.entry = greater(mantle_down, face_down);
+        if constexpr (asked == Asked::surface) {
+            const Wide wall = where(point.near_width.inside, point.near_width.inverse) * per_slant;
+            point.steep_along =
+                select(point.mantle_leaves, all_wide(cosine * per_slant), all_wide(-sine * per_upright));
+            point.steep_across = -near_across * where(point.mantle_leaves, wall);
+            point.slope = {ey * point.steep_along + ex * point.steep_across,
+                           ex * point.steep_along - ey * point.steep_across};
+        }
         return point;
+    }
+
+    // Adds the gradients of the slope: returns those by how far across it is taken, and by the radicand of the width.
+    EXITWAVE_METHOD void back_slope(const Point &point, Slope by_slope, Sums &sums, Wide &by_across,
+                                    Wide &by_radicand) const {
+        const Wide by_along = ey * by_slope.y + ex * by_slope.x, by_off = ex * by_slope.y - ey * by_slope.x;
+        sums.row[4] += by_slope.y * point.steep_along - by_slope.x * point.steep_across;
+        sums.row[5] += by_slope.y * point.steep_across + by_slope.x * point.steep_along;
+        const Wide wall_along = where(point.mantle_leaves, by_along), wall_off = where(point.mantle_leaves, by_off);
+        const Wide face_along = where(~point.mantle_leaves, by_along);
+        const Wide inverse = where(point.near_width.inside, point.near_width.inverse);
+        by_across = -inverse * per_slant * wall_off;
+        by_radicand = back_inverse(point.near_width, -point.near_across * per_slant * wall_off);
+        const float tilted = sine >= 1e-6f ? per_slant * per_slant : 0.0f;
+        const float lying = cosine >= 1e-6f ? per_upright * per_upright : 0.0f;
+        sums.row[2] += per_slant * wall_along + lying * sine * face_along;
+        sums.row[3] -= per_upright * face_along +
+                       tilted * (cosine * wall_along - point.near_across * inverse * wall_off);
     }
 
     // Adds the gradients of one end of the chord; `sense` is 1 where it leaves and -1 where it enters.
@@ -126,10 +154,10 @@ struct Disk {
     EXITWAVE_METHOD void back_ends(const Point &point, Wide by_distance, Wide by_normal_l, Wide by_normal_m, Sums &sums,
                                    Wide &by_long, Wide &by_across) const {
         using exitwave::EXITWAVE_LEVEL::back;
-        const Wide width = point.width.value, inverse = point.slope.inverse, across = point.across;
+        const Wide width = point.width.value, inverse = point.incline.inverse, across = point.across;
         const Wide by_gap = by_distance * width * inverse;
         const Wide by_inverse = by_distance * point.gap * width + by_normal_l * width + by_normal_m * cosine * across;
-        const Wide by_slope = 2.0f * back(point.slope, -by_inverse * inverse * inverse);
+        const Wide by_slope = 2.0f * back(point.incline, -by_inverse * inverse * inverse);
         const Wide by_width =
             by_distance * point.gap * inverse + by_normal_l * inverse + by_gap * cosine + by_slope * width;
         const Wide by_square = back(point.width, by_width);
@@ -141,14 +169,18 @@ struct Disk {
         sums.row[3] += by_gap * half;
     }
 
-    EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Sums &sums,
-                              Wide &by_y, Wide &by_x) const {
+    EXITWAVE_METHOD void back(const Point &point, Wide y, Wide x, Wide by_entry, Wide by_leave, Wide by_hit, Slope by_slope,
+                              Sums &sums, Wide &by_y, Wide &by_x) const {
         using exitwave::EXITWAVE_LEVEL::back;
         Wide by_along{}, by_width{}, by_long{}, by_flat{};
         back_end(point, point.mantle_leaves, by_leave, point.leave, 1.0f, sums, by_along, by_width);
         back_end(point, point.mantle_enters, by_entry, point.entry, -1.0f, sums, by_along, by_width);
-        const Wide by_radicand = back(point.near_width, by_width);
-        Wide by_across = -2.0f * by_radicand * point.near_across;
+        Wide by_across{}, by_radicand{};
+        if constexpr (asked == Asked::surface) {
+            back_slope(point, by_slope, sums, by_across, by_radicand);
+        }
+        by_radicand += back(point.near_width, by_width);
+        by_across -= 2.0f * by_radicand * point.near_across;
         sums.row[0] += 2.0f * by_radicand * radius;
         const Wide by_shift = -(by_along * point.normal_l + by_across * point.normal_m);
         sums.norm += by_shift * point.rim.inward;

@@ -7,6 +7,7 @@
 //   at(y, x)                a `Point`: the chord's ends and the part of the cell that is hit, with what `back` needs;
 //   back(...)               adds the gradients by its row to `Sums` and returns those by y and x;
 //   reduce(sums, row)       writes the gradient of the row.
+// Asked for its surface, a body's point also has the slopes of its upper side there.
 // Numbers that may be zero under a root get 1e-10 as in specimen/shapes.py, so that all derivatives are finite.
 #pragma once
 
@@ -15,6 +16,15 @@
 namespace exitwave::EXITWAVE_LEVEL {
 
 constexpr float TINY = 1e-10f;
+
+// What a body's samples are: chords that add up to its volume, or the heights and slopes of its surface in the middle
+// of what is covered of a cell.
+enum class Asked { volume, surface };
+
+// Derivatives of the height of an upper side along y and x, or gradients by them.
+struct Slope {
+    Wide y, x;
+};
 
 // A root and its inverse. `inside` tells where the radicand was not negative: only there it has a derivative.
 struct Root {
@@ -36,6 +46,11 @@ EXITWAVE_INLINE Root root_of_squares(Wide sum) {
 // The derivative of a root by its radicand, times `gradient`.
 EXITWAVE_INLINE Wide back(const Root &root, Wide gradient) {
     return where(root.inside, 0.5f * gradient * root.inverse);
+}
+
+// The derivative of a root's inverse by its radicand, times `gradient`.
+EXITWAVE_INLINE Wide back_inverse(const Root &root, Wide gradient) {
+    return where(root.inside, -0.5f * gradient * root.inverse * root.inverse * root.inverse);
 }
 
 EXITWAVE_INLINE float scalar_root(float square) { return __builtin_sqrtf(square > 0.0f ? square : 0.0f); }

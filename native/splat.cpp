@@ -16,7 +16,7 @@ namespace {
 
 long scratch_size(const Splat &splat) {
     return static_cast<long>(SCRATCH_ARRAYS + splat.channels) * PADDED + splat.channels * WIDTH + 2 * (ROWS + WIDTH) +
-           4 * (CAPACITY + 1) + (splat.body == Body::crystal ? Crystal::scratch(splat.columns) : 0);
+           4 * (CAPACITY + 1) + (splat.body == Body::crystal ? Crystal<>::scratch(splat.columns) : 0);
 }
 
 // The heights of both ends of the chords of a round and the part of the cell hit times scale, in `enter`, `leave` and
@@ -172,7 +172,7 @@ EXITWAVE_INLINE void adjoint_one(const Splat &splat, int32_t particle, int top, 
                 by_altitude += by_leave + by_entry;
             }
             by_scale += point.hit * by_share;
-            shape.back(point, y, x, by_entry, by_leave, scale * by_share, sums, by_y, by_x);
+            shape.back(point, y, x, by_entry, by_leave, scale * by_share, Slope{}, sums, by_y, by_x);
             by_cy += by_y;
             by_cx += by_x;
         }
@@ -190,21 +190,8 @@ EXITWAVE_INLINE void adjoint_one(const Splat &splat, int32_t particle, int top, 
 
 template <class Shape> void extent_of(const Splat &splat, int32_t begin, int32_t end, int32_t *rows, float *memory) {
     for (int32_t particle = begin; particle < end; ++particle) {
-        const float *row = splat.rows + static_cast<long>(particle) * splat.columns;
-        const Shape shape(row, splat.columns, splat.cell, memory);
-        const float cy = splat.position[2 * particle], half = shape.half_height() / splat.dy;
-        // Whatever is not a number anywhere in it must not decide where a particle is drawn.
-        float nothing = 0.0f * cy + 0.0f * splat.position[2 * particle + 1] + 0.0f * half;
-        for (int column = 0; column < splat.columns; ++column) {
-            nothing += 0.0f * row[column];
-        }
-        const float limit = static_cast<float>(splat.height);
-        const float low = cy - half, high = cy + half;
-        const bool seen = nothing == 0.0f && high >= 0.0f && low <= limit - 1.0f;
-        const float from = low > 0.0f ? low : 0.0f, to = high < limit - 1.0f ? high : limit - 1.0f;
-        const int ahead = seen ? static_cast<int>(from) : 0;
-        rows[2 * particle] = seen ? ahead + (static_cast<float>(ahead) < from) : 0;
-        rows[2 * particle + 1] = seen ? static_cast<int>(to) + 1 : 0;
+        const Shape shape(splat.rows + static_cast<long>(particle) * splat.columns, splat.columns, splat.cell, memory);
+        find_extent(shape, splat, particle, rows + 2 * particle);
     }
 }
 
@@ -264,8 +251,8 @@ struct Faces {
 template <class Shape> constexpr Faces faces() { return {extent_of<Shape>, forward_of<Shape>, adjoint_of<Shape>}; }
 
 // In the order of Body.
-constexpr Faces FACES[] = {faces<Sphere>(), faces<Ellipsoid>(), faces<Rod>(),
-                           faces<Box>(),    faces<Disk>(),      faces<Crystal>()};
+constexpr Faces FACES[] = {faces<Sphere<>>(), faces<Ellipsoid<>>(), faces<Rod<>>(),
+                           faces<Box<>>(),    faces<Disk<>>(),      faces<Crystal<>>()};
 
 void extent(const Splat &splat, int32_t begin, int32_t end, int32_t *rows, float *memory) {
     FACES[static_cast<int>(splat.body)].extent(splat, begin, end, rows, scratch_at(splat, memory).body);

@@ -57,6 +57,25 @@ EXITWAVE_INLINE Whole rounded_up(Lanes number) {
     return below - (__builtin_convertvector(below, Lanes) < number);
 }
 
+// The first row of the canvas that a particle has samples in, and the row past the last; both 0 where it has none.
+template <class Shape>
+EXITWAVE_INLINE void find_extent(const Shape &shape, const Splat &splat, int32_t particle, int32_t *rows) {
+    const float *row = splat.rows + static_cast<long>(particle) * splat.columns;
+    const float cy = splat.position[2 * particle], half = shape.half_height() / splat.dy;
+    // Whatever is not a number anywhere in it must not decide where a particle is drawn.
+    float nothing = 0.0f * cy + 0.0f * splat.position[2 * particle + 1] + 0.0f * half;
+    for (int column = 0; column < splat.columns; ++column) {
+        nothing += 0.0f * row[column];
+    }
+    const float limit = static_cast<float>(splat.height);
+    const float low = cy - half, high = cy + half;
+    const bool seen = nothing == 0.0f && high >= 0.0f && low <= limit - 1.0f;
+    const float from = low > 0.0f ? low : 0.0f, to = high < limit - 1.0f ? high : limit - 1.0f;
+    const int ahead = seen ? static_cast<int>(from) : 0;
+    rows[0] = seen ? ahead + (static_cast<float>(ahead) < from) : 0;
+    rows[1] = seen ? static_cast<int>(to) + 1 : 0;
+}
+
 // The spans of up to ROWS rows of the canvas from `top` on: first column and number of samples, clipped.
 template <class Shape>
 EXITWAVE_INLINE void find_spans(const Shape &shape, const Splat &splat, float cy, float cx, int top, int count,
@@ -85,7 +104,8 @@ template <class Shape> class Sweep {
         : pieces(0), used(0), shape_(shape), splat_(splat), scratch_(scratch), cy_(splat.position[2 * particle]),
           cx_(splat.position[2 * particle + 1]), row_(top), bottom_(bottom), block_(top - ROWS), done_(0) {}
 
-    // Lays out the next round; returns whether there is one. What it covers of `map` is fetched into the cache.
+    // Lays out the next round; returns whether there is one. What it covers of `map` is fetched into the cache, if one
+    // is given.
     EXITWAVE_METHOD bool next(const float *map) {
         pieces = used = 0;
         for (; row_ < bottom_; ++row_) {
@@ -127,8 +147,10 @@ template <class Shape> class Sweep {
             store(to_x + k, x + static_cast<float>(k) * splat_.dx);
         }
         const int64_t place = static_cast<int64_t>(row_) * splat_.width + column;
-        __builtin_prefetch(map + place);
-        __builtin_prefetch(map + place + count);
+        if (map != nullptr) {
+            __builtin_prefetch(map + place);
+            __builtin_prefetch(map + place + count);
+        }
         scratch_.pieces[pieces] = {place, count, used};
         pieces += count > 0;
         used += count;

@@ -15,18 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from exitwave.field import Canvas
 from exitwave.raster import native
-from exitwave.raster.splat import CHUNK, SIZES, patch_groups
+from exitwave.raster.surfaces import surfaces
 from exitwave.raster.wires import united
 from exitwave.specimen import Film, Particles
-from exitwave.specimen.shapes import Shape
 from exitwave.specimen.wires import Chains
-
-# Chords this much shorter than a cell do not count: lines that only touch a body.
-_TOUCH = 1e-6
 
 
 @dataclass(frozen=True)
@@ -192,27 +187,8 @@ def support_yield(parts: Sequence[object], canvas: Canvas, like: Tensor) -> Tens
 
 @fragments_of.register
 def _(part: Particles, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
-    """A chunk of patches at a time."""
-    if not part.count:
-        return [], 0
-    dy, dx = canvas.grid.spacing
-    height, width = canvas.grid.shape
-    # As they are: no corrections that keep volumes, as optical path differences want them.
-    rows, scale = part.shape.prepare(part.size, part.axes, 0.0)
-    center, rows = part.center.to(like), rows.to(like)
-    position = torch.stack([center[:, 1] / dy + canvas.origin[0], center[:, 2] / dx + canvas.origin[1]], -1)
-    with torch.no_grad():
-        half = part.reach()[:, 1:].to(like) / like.new_tensor([dy, dx]) + 1.5
-        seen = ((position + half > 0) & (position - half < like.new_tensor([height - 1, width - 1]))).all(-1)
-        groups = patch_groups((2 * half.amax(-1) + 1).masked_fill(~seen, -1.0), SIZES)
-    found = []
-    for members, side in groups:
-        patch = (side, side) if side else (height, width)
-        for some in members.split(max(1, CHUNK // (patch[0] * patch[1]))):
-            corner = torch.round(position[some].detach()) - like.new_tensor(patch) // 2 if side else 0 * position[some]
-            found.append(_patch(part.shape, rows[some], scale[some].to(like), center[some, 0], position[some], corner,
-                                patch, canvas, some + first))  # fmt: skip
-    return found, part.count
+    found = surfaces(part, canvas, like)
+    return [Fragments(found.sample, found.body + first, *found[2:])], part.count
 
 
 @fragments_of.register
@@ -223,50 +199,3 @@ def _(part: Chains, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Frag
     owner = wire[pieces.body] + first
     whole = united(pieces.sample, owner, pieces.top, pieces.bottom, pieces.slope, pieces.share)
     return [Fragments(*whole)], part.count
-
-
-def _patch(
-    shape: Shape,
-    rows: Tensor,
-    scale: Tensor,
-    altitude: Tensor,
-    position: Tensor,
-    corner: Tensor,
-    patch: tuple[int, int],
-    canvas: Canvas,
-    body: Tensor,
-) -> Fragments:
-    """Return the fragments of n bodies over patches of samples that begin at `corner` (n, 2)."""
-    dy, dx = canvas.grid.spacing
-    height, width = canvas.grid.shape
-    cell = (dy * dx) ** 0.5
-    row, column = (corner[:, axis, None].detach() + torch.arange(patch[axis]).to(corner) for axis in (0, 1))
-    y = ((row - position[:, 0, None]) * dy)[:, :, None].expand(-1, *patch)
-    x = ((column - position[:, 1, None]) * dx)[:, None, :].expand(-1, *patch)
-    distance, normal_y, normal_x = shape.edge(rows, y, x)
-    hit = (distance / cell + 0.5).clamp(0.0, 1.0)
-    # Across an edge, the middle of what the body covers of a segment along the edge's normal.
-    inward = 0.5 * cell * (1.0 - hit)
-    y, x = y - inward * normal_y, x - inward * normal_x
-    entry, leave, slope = _sloped(shape, rows, y, x)
-    share = scale[:, None, None] * hit
-    within = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
-    kept = (within & (share.detach() > 0) & (leave.detach() - entry.detach() > _TOUCH * cell)).flatten().nonzero()[:, 0]
-    flat = (row[:, :, None] * width + column[:, None, :]).long().flatten()[kept]
-    owner = kept // (patch[0] * patch[1])
-    low, high = (altitude.index_select(0, owner) + end.flatten().index_select(0, kept) for end in (entry, leave))
-    slope = slope.flatten(1).index_select(1, kept)
-    return Fragments(flat, body[owner], high, low, slope, share.flatten().index_select(0, kept))
-
-
-def _sloped(shape: Shape, rows: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return where chords begin and end, and the slope (2, ...) of their upper ends: the chord's own derivative."""
-    taped = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (rows, y, x))
-    with torch.enable_grad():
-        moves = [torch.zeros_like(y, requires_grad=True), torch.zeros_like(x, requires_grad=True)]
-        entry, leave = shape.chord(rows, y + moves[0], x + moves[1])
-        slope = torch.stack(torch.autograd.grad(leave.sum(), moves, create_graph=taped))
-    if not taped and all(forward_ad.unpack_dual(tensor).tangent is None for tensor in (rows, y, x)):
-        return entry.detach(), leave.detach(), slope
-    # Apart from the moves, which nobody asks for.
-    return *shape.chord(rows, y, x), slope
