@@ -60,6 +60,8 @@ SHAPES: list[Any] = [
     ew.Disk(),
     ew.Crystal(),
     ew.Crystal(per_face=True),
+    ew.Superellipsoid(),
+    ew.RoundedCrystal((3.785, 3.785, 9.514), ((1, 0, 1), (0, 0, 1)), per_face=True),
     ew.Crystal((1.0, 2.0, 3.5), ((1, 0, 0), (0, 1, 0), (0, 0, 1)), "2/m", (math.pi / 2, 1.9, math.pi / 2)),
 ]
 
@@ -72,6 +74,8 @@ def particles(draw: st.DrawFn) -> ew.Particles:
     size = draw(arrays((count, columns), 0.25, 20))
     if isinstance(shape, ew.Rod):
         size = torch.sort(size, 1).values
+    if shape.ratios:
+        size[:, -1] = size[:, -1].clamp(max=1.0)
     optional: dict[str, Any] = {}
     if draw(st.booleans()):
         optional["absorption"] = draw(arrays((count,), 0, 5))
@@ -220,6 +224,30 @@ def test_recipes_may_carry_units() -> None:
     assert float(scene.microscope.optics.na) == 0.5
     assert scene.microscope.optics.defocus == ew.Uniform(-0.5, 2.0)
     assert float(scene.microscope.sensor.offset) == pytest.approx(math.pi / 6)
+    assert ew.load(ew.dump(scene)) == scene
+
+
+def test_priors_may_have_words() -> None:
+    film = 'type = "Film"\nsecondary = { type = "MaterialYield", body = "silver", on = "silicon", energy = 5 }'
+    scene = ew.load(
+        f"""
+        type = "Scene"
+        [grid]
+        shape = [8, 8]
+        pixel = "10 nm"
+        [[specimen.parts]]
+        {film}
+        [microscope.illumination]
+        type = "Beam"
+        [microscope.interaction]
+        type = "SecondaryElectrons"
+        [microscope.optics]
+        type = "ElectronDetector"
+        [microscope.sensor]
+        type = "ScanSensor"
+        """
+    )
+    assert scene.specimen.parts[0].secondary == ew.MaterialYield("silver", on="silicon", energy=5)
     assert ew.load(ew.dump(scene)) == scene
 
 

@@ -203,10 +203,13 @@ def _prior(table: dict[str, Any], where: str, unit: str) -> Any:
     table = dict(table)
     maker = _resolve(table.pop("type", None), where)
     specs = params(maker) if isinstance(maker, type) and issubclass(maker, Value) else {}
+    hints = typing.get_type_hints(maker) if isinstance(maker, type) else {}
     given: dict[str, Any] = {}
     for key, item in table.items():
         place = f"{where}.{key}"
-        if key in specs:
+        if hints.get(key) is str:
+            given[key] = item
+        elif key in specs:
             own = specs[key].unit
             given[key] = _numeric(item, dataclasses.replace(specs[key], unit=unit if own == "any" else own), place)
         else:

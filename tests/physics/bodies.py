@@ -61,6 +61,13 @@ def crystal(size: Array, point: Array) -> NDArray[np.bool_]:
     return inside
 
 
+def rounded_cube(size: Array, point: Array) -> NDArray[np.bool_]:
+    """All points within a radius of a smaller cube."""
+    half, roundness = size
+    radius = roundness * half
+    return (np.maximum(abs(point) - (half - radius), 0) ** 2).sum(-1) <= radius**2
+
+
 def to_body(quaternion: Array, vector: Array) -> Array:
     """Return lab vectors (..., 3) in body axes, q* v q by Hamilton's product; vectors (z, y, x), q (w, x, y, z)."""
     w, *imaginary = quaternion / np.linalg.norm(quaternion)

@@ -20,6 +20,7 @@ from exitwave.field import Canvas
 from exitwave.raster import splat
 
 DOUBLE = torch.float64
+CUBE = ew.RoundedCrystal((1.0, 1.0, 1.0), ((1, 0, 0),), "m-3m")
 HALF = math.sqrt(0.5)
 EIGHTH = (math.cos(math.pi / 8), math.sin(math.pi / 8))
 
@@ -33,6 +34,7 @@ SHAPES: dict[str, tuple[Any, bodies.Inside, tuple[float, ...], float, float]] = 
     "box": (ew.Box(), bodies.box, (0.3, 0.5, 0.6), 0.17, 0.045),
     "disk": (ew.Disk(), bodies.disk, (0.6, 0.25), 0.12, 0.04),
     "crystal": (ew.Crystal(), bodies.crystal, (0.5, 0.45), 0.1, 0.03),
+    "rounded crystal": (CUBE, bodies.rounded_cube, (0.5, 0.5), 0.1, 0.03),
 }
 POSES: dict[str, tuple[float, float, float, float]] = {
     "face-on": (1.0, 0.0, 0.0, 0.0),
@@ -152,7 +154,10 @@ def test_volume_of_particles_below_the_grid_is_kept(name: str, largest: float) -
     shape, _, size, *_ = SHAPES[name]
     generator = torch.Generator().manual_seed(4)
     count = 64
-    small = torch.tensor([size], dtype=DOUBLE) * largest / max(size)
+    whole = torch.tensor([size], dtype=DOUBLE)
+    small = torch.where(
+        torch.tensor([one in shape.ratios for one in shape.lengths]), whole, whole * largest / max(size)
+    )
     place = torch.rand(count, 3, generator=generator).tolist()
     rotation = torch.randn(count, 4, generator=generator).tolist()
     volume = float(shape.volume(small))

@@ -207,6 +207,24 @@ def test_bodies_beyond_the_image_light_it_through_the_probe() -> None:
     assert float(ew.render(scene(beyond, probe=0.02))[20, -1]) > 1.2
 
 
+def test_the_support_hides_what_lies_below_it() -> None:
+    """A sphere sunk to two thirds is a cap: as wide as it is at z = 0, and bare support around that."""
+    image = ew.render(scene(ball(0.15, (-0.06, 0.0, 0.0)), escape_depth=0.02, tilt_exponent=0.0))
+    y, x = torch.meshgrid(*(GRID.axis(axis, image) for axis in (0, 1)), indexing="ij")
+    distance = torch.hypot(y, x)
+    rim = math.sqrt(0.15**2 - 0.06**2)
+    square = 1 - (distance / 0.15) ** 2
+    cap = 1 - torch.exp(-2 * 0.15 * square / 0.02)
+    assert torch.allclose(image, torch.where(distance < rim, cap, 1.0), rtol=1e-6)
+
+
+def test_bodies_below_the_support_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"got number 1 below it, up to -0\.01 um; raise its z"):
+        ew.render(scene(ball(), ball(0.15, (-0.16, 0.0, 0.0))))
+    # Beyond the field nothing is drawn and nothing asked.
+    ew.render(scene(ball(), ball(0.15, (-0.16, 9.0, 0.0))))
+
+
 def test_film_is_the_texture_of_the_support_and_not_of_bodies() -> None:
     film = ew.Film(scale=0.05, secondary=0.2, seed=3)
     grid = ew.Grid((256, 256), 0.01)
@@ -216,7 +234,36 @@ def test_film_is_the_texture_of_the_support_and_not_of_bodies() -> None:
     assert torch.allclose(ew.render(scene(slab(0.5), film)), ew.render(scene(slab(0.5))))
 
 
+@pytest.mark.parametrize("step", [0.01, 0.0173])
+def test_steps_of_the_support_are_bright_by_their_height_and_not_by_the_sample(step: float) -> None:
+    """Lines cross steps once per terrace, so that pi / 2 / terrace of them lies in each area (Buffon)."""
+    film = ew.Film(step_height=0.012, terrace=0.3, levels=2.0, seed=5)
+    image = ew.render(scene(film, grid=ew.Grid((900, 900), step), escape_depth=0.008, tilt_exponent=0.9))
+    excess = 0.008 * ((1 + (0.012 / 0.008) ** 2) ** 0.45 - 1)
+    assert float(image.mean()) - 1 == pytest.approx(math.pi / 2 / 0.3 * excess, rel=0.08)
+    assert float(image.median()) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_detector_at_the_side_sees_steps_up_and_down() -> None:
+    film = ew.Film(step_height=0.012, terrace=0.3, seed=5)
+    side = ew.ElectronDetector(asymmetry=0.8, azimuth=0.0, elevation=0.3)
+    image = ew.render(scene(film, detector=side, escape_depth=0.008))
+    rise = torch.gradient(film.relief((40, 48), (0.01, 0.01), image), dim=1)[0]
+    assert float(image[rise < -1e-3].mean()) > 1.2 > float(image[rise > 1e-3].mean())
+
+
+def test_shadows_know_the_terraces() -> None:
+    film = ew.Film(step_height=0.05, terrace=0.3, seed=5)
+    bare, shaded = (ew.render(scene(film, shadowing=shadowing)) for shadowing in (0.0, 1.0))
+    heights = film.relief((40, 48), (0.01, 0.01), bare)
+    # Light falls at the feet of steps, not on terraces that look down on others.
+    lower = shaded / bare < 0.98
+    assert bool(lower.any())
+    assert float(heights[lower].mean()) < float(heights.mean())
+
+
 def test_every_number_has_its_derivative() -> None:
+    film = ew.Film(secondary=0.1, scale=0.05, step_height=0.02, terrace=0.2, levels=0.7, seed=5)
     pair = ew.Particles(
         ew.Sphere(),
         [[0.1, 0.01, -0.06], [0.16, -0.03, 0.05]],
@@ -227,6 +274,7 @@ def test_every_number_has_its_derivative() -> None:
     )
     whole = scene(
         pair,
+        film,
         grid=ew.Grid((10, 12), 0.04),
         probe=0.03,
         convergence=0.02,
@@ -239,6 +287,10 @@ def test_every_number_has_its_derivative() -> None:
         "specimen.parts.0.size",
         "specimen.parts.0.secondary",
         "specimen.parts.0.backscatter",
+        "specimen.parts.1.secondary",
+        "specimen.parts.1.step_height",
+        "specimen.parts.1.terrace",
+        "specimen.parts.1.levels",
         "microscope.interaction.escape_depth",
         "microscope.interaction.tilt_exponent",
         "microscope.interaction.range",

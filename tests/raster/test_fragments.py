@@ -21,6 +21,8 @@ SHAPES = {
     "rod": (ew.Rod(), [0.2, 0.3]),
     "box": (ew.Box(), [0.31, 0.27, 0.4]),
     "disk": (ew.Disk(), [0.45, 0.15]),
+    "superellipsoid": (ew.Superellipsoid(), [0.31, 0.42, 0.5, 0.5]),
+    "rounded crystal": (ew.RoundedCrystal((1.0, 1.0, 1.0), ((1, 0, 0),), "m-3m"), [0.4, 0.5]),
 }
 
 
@@ -50,6 +52,11 @@ def inside(part: ew.Particles, points: Tensor) -> Tensor:
             return (local - torch.stack([0 * along, 0 * along, along], -1)).norm(dim=-1) < size[0]
         case "Box":
             return (local.abs() < size).all(-1)
+        case "Superellipsoid":
+            return ((local / size[:3]).abs() ** (2 / size[3])).sum(-1) < 1
+        case "RoundedCrystal":  # a cube
+            radius = size[0] * size[1]
+            return (local.abs() - (size[0] - radius)).clamp(min=0.0).norm(dim=-1) < radius
         case _:
             return (local[:, 1:].norm(dim=-1) < size[0]) & (local[:, 0].abs() < size[1])
 

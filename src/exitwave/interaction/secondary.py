@@ -11,9 +11,10 @@ from torch import Tensor
 from exitwave.field import Canvas, Light
 from exitwave.grid import Grid
 from exitwave.interaction.margin import canvas_around
+from exitwave.interaction.support import support
 from exitwave.model import Value
 from exitwave.quantity import Quantity, param
-from exitwave.raster.fragments import Fragments, fragments, support_yield
+from exitwave.raster.fragments import Fragments, fragments
 from exitwave.specimen import Film, Specimen
 from exitwave.stages import Counter, Probe, Sensor, require
 
@@ -37,9 +38,11 @@ class SecondaryElectrons(Value):
     T being the thickness of all bodies at and below the place, so that heaps are bright. The first is the escape
     integral of a flat layer (H. Seiler, J. Appl. Phys. 54, R1, 1983), finite at grazing angles for n < 2: rims are
     bright, and more so those of larger bodies. What lies below a body is seen through it as exp(-t / transparency), not
-    at all where that is 0. Neighbours that stand higher keep electrons from the detector: the yield falls by the mean
-    of 1 / (1 + (shadowing s)^2) over distances d of one, two and four times `shadow_length`, where s is how much higher
-    than the place its surroundings within d are on average, over d.
+    at all where that is 0. The support at z = 0 hides what lies below it; the thicknesses of bodies that are sunk into
+    it in part count whole. Where a `Film` has terraces, bodies stand on these. Neighbours that stand higher keep
+    electrons from the detector: the yield falls by the mean of 1 / (1 + (shadowing s)^2) over distances d of one, two
+    and four times `shadow_length`, where s is how much higher than the place its surroundings within d are on average,
+    over d.
     """
 
     escape_depth: Quantity = param(
@@ -65,7 +68,7 @@ class SecondaryElectrons(Value):
         """Return the electrons that reach the detector (1, H, W), relative to the flat support."""
         like = torch.zeros((), dtype=specimen.dtype, device=specimen.device)
         canvas = self.canvas(specimen, illumination, grid)
-        found = fragments(specimen.parts, canvas, like)
+        found = fragments(specimen.parts, canvas, like).risen()
         shown, height = self.yields(specimen, found, optics, canvas, like)
         shown = shown * self.shadows(height, canvas)
         image = _blurred(shown, illumination.sigma(height), canvas)
@@ -92,9 +95,9 @@ class SecondaryElectrons(Value):
     ) -> tuple[Tensor, Tensor]:
         """Return the yield and the height in micrometres of what is seen at every sample of a canvas, both (H, W)."""
         shape = canvas.grid.shape
-        support = support_yield(specimen.parts, canvas, like)
+        light, ground = support(specimen.parts, optics, self.escape_depth, self.tilt_exponent, canvas, like)
         if not len(found.sample):
-            return support, like.new_zeros(shape)
+            return light, ground
         part = self._surface(specimen, found) * optics.collected(found.normal)
         opaque = 1 - found.share
         clear = opaque
@@ -102,11 +105,11 @@ class SecondaryElectrons(Value):
             clear = opaque + found.share * torch.exp(-found.thickness / self.transparency.to(like))
         above, below = found.passed(clear)
         covered = found.sample.unique_consecutive()
-        light = support.flatten()
+        light = light.flatten()
         light = light.index_put((covered,), light[covered] * below)
         light = light.index_add(0, found.sample, found.share * above * part)
         hidden = above if clear is opaque else found.passed(opaque)[0]
-        height = like.new_zeros(math.prod(shape)).index_add(0, found.sample, found.share * hidden * found.top)
+        height = ground.flatten().index_add(0, found.sample, found.share * hidden * found.top)
         return light.reshape(shape), height.reshape(shape)
 
     def _surface(self, specimen: Specimen, found: Fragments) -> Tensor:

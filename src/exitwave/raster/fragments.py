@@ -56,6 +56,23 @@ class Fragments:
         down, across = self.slope
         return torch.stack([torch.ones_like(down), -down, -across], -1) * self.cosine[:, None]
 
+    def risen(self) -> Fragments:
+        """Return those whose top stands above z = 0; a one-line error where no part of a body does."""
+        up = self.top.detach() > 0
+        if bool(up.all()):
+            return self
+        sunk = torch.zeros(int(self.body.amax()) + 1, dtype=torch.bool, device=up.device)
+        sunk[self.body] = True
+        sunk[self.body[up]] = False
+        if bool(sunk.any()):
+            number = int(sunk.nonzero()[0, 0])
+            highest = float(self.top.detach()[self.body == number].amax())
+            raise ValueError(
+                f"bodies lie on the support at z = 0 or rise from it, got number {number} below it, up to "
+                f"{highest:.4g} um; raise its z"
+            )
+        return Fragments(*(values[..., up] for values in vars(self).values()))
+
     def below(self) -> Tensor:
         """Return how much of all bodies lies at and below every fragment (F,), in micrometres of thickness."""
         own = (self.share * self.thickness).double()
@@ -172,17 +189,6 @@ def fragments_of(part: object, first: int, canvas: Canvas, like: Tensor) -> tupl
 @fragments_of.register
 def _(part: Film, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
     return [], 0
-
-
-def support_yield(parts: Sequence[object], canvas: Canvas, like: Tensor) -> Tensor:
-    """Return what the support yields at the samples of a canvas (H, W): 1, times the textures of all films."""
-    height, width = canvas.grid.shape
-    spacing = canvas.grid.spacing[0], canvas.grid.spacing[1]
-    yields = like.new_ones(height, width)
-    for part in parts:
-        if isinstance(part, Film):
-            yields = yields * part.yields((height, width), spacing, like)
-    return yields
 
 
 @fragments_of.register

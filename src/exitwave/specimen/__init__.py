@@ -6,6 +6,9 @@ from exitwave.specimen.box import Box
 from exitwave.specimen.colony import Colony
 from exitwave.specimen.crystal import Crystal
 from exitwave.specimen.disk import Disk
+from exitwave.specimen.electron_materials import ElectronMaterial, electron_material
+from exitwave.specimen.electron_prior import MaterialYield
+from exitwave.specimen.electron_yields import RelativeYield, relative_yield
 from exitwave.specimen.ellipsoid import Ellipsoid
 from exitwave.specimen.filaments import Filaments
 from exitwave.specimen.film import Film
@@ -18,6 +21,7 @@ from exitwave.specimen.pile import Pile
 from exitwave.specimen.points import Points
 from exitwave.specimen.population import Population
 from exitwave.specimen.rod import Rod
+from exitwave.specimen.rounded_crystal import RoundedCrystal
 from exitwave.specimen.shapes import Shape
 from exitwave.specimen.specimen import Specimen
 from exitwave.specimen.sphere import Sphere
@@ -35,10 +39,12 @@ __all__ = [
     "Colony",
     "Crystal",
     "Disk",
+    "ElectronMaterial",
     "Ellipsoid",
     "Filaments",
     "Film",
     "Material",
+    "MaterialYield",
     "Mesh",
     "Microtubules",
     "Nuclei",
@@ -48,7 +54,9 @@ __all__ = [
     "Points",
     "PoissonDisk",
     "Population",
+    "RelativeYield",
     "Rod",
+    "RoundedCrystal",
     "Scattered",
     "Sedimented",
     "Shape",
@@ -58,6 +66,8 @@ __all__ = [
     "Tetrahedra",
     "Tissue",
     "Wires",
+    "electron_material",
     "material",
+    "relative_yield",
     "unpacked",
 ]

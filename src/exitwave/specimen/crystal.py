@@ -6,13 +6,12 @@ import math
 from dataclasses import replace
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from exitwave.model import Value
-from exitwave.specimen.habit import LAUE, edges_of, ends_of, faces, triples_of
-from exitwave.specimen.polyhedron import gathered, hulls, volume_of
+from exitwave.specimen.habit import Habit, edges_of, ends_of
+from exitwave.specimen.polyhedron import corners_of, gathered, hulls, volume_of
 from exitwave.specimen.shapes import Shape, ridge_excess, smallest_rectangle
 
 _FAR = 1e6
@@ -45,28 +44,19 @@ class Crystal(Value):
     ratios: ClassVar[tuple[str, ...]] = ()
 
     def check(self) -> None:
-        if self.laue not in LAUE:
-            raise ValueError(f"Crystal.laue must be one of {', '.join(LAUE)}, got '{self.laue}'")
-        if not self.forms or any(len(form) != 3 or not any(form) for form in self.forms):
-            raise ValueError(f"Crystal.forms must be Miller indices such as ((1, 1, 0),), got {self.forms}")
-        if len(self.cell) != 3 or not all(math.isfinite(edge) and edge > 0 for edge in self.cell):
-            raise ValueError(f"Crystal.cell must be three positive lengths, got {self.cell}")
-        normals, _ = self._faces()
-        # Every face has its opposite, so that they close as soon as they do not all stand along one direction.
-        if np.linalg.matrix_rank(np.array(normals), tol=1e-6) < 3:
-            raise ValueError(f"the forms {self.forms} do not close in a solid, got an open shape; add another form")
+        self.habit().check("Crystal")
+
+    def habit(self) -> Habit:
+        """Return what the crystals have in common."""
+        return Habit(self.cell, self.forms, self.laue, self.angles, self.per_face)
 
     def _faces(self) -> tuple[tuple[tuple[float, ...], ...], tuple[int, ...]]:
-        return faces(self.cell, self.angles, self.forms, self.laue)
+        return self.habit().faces()
 
     @property
     def lengths(self) -> tuple[str, ...]:
         """Return the names of the columns of `size`."""
-        names = tuple("distance_" + "".join(str(index) for index in form) for form in self.forms)
-        if not self.per_face:
-            return names
-        _, owner = self._faces()
-        return tuple(f"{names[form]}_{number}" for number, form in enumerate(owner))
+        return self.habit().lengths()
 
     def check_size(self, size: Tensor) -> None:
         """Any positive distances bound a solid around the centre."""
@@ -77,31 +67,14 @@ class Crystal(Value):
 
     def ungrouped(self, size: Tensor) -> Tensor:
         """Return one distance per face (N, F), given one per form (N, k): the start of growth disorder."""
-        return size if self.per_face else size[:, torch.tensor(self._faces()[1], device=size.device)]
+        return self.habit().ungrouped(size)
 
     def _normals(self, like: Tensor) -> Tensor:
-        return torch.tensor(self._faces()[0], dtype=like.dtype, device=like.device)
+        return self.habit().normals(like)
 
     def vertices(self, size: Tensor) -> Tensor:
-        """Return the corners (N, T, 3) in body axes, micrometres; slots without a corner repeat the centre.
-
-        Every triple of faces meets in a point; it is a corner where no other face cuts it off.
-        """
-        distance = self.ungrouped(size).to(torch.float64)
-        triples, inverses = triples_of(self._faces()[0])
-        triples = triples.to(size.device)
-        inverses = inverses.to(size.device).permute(2, 1, 0).contiguous()  # (face of the triple, coordinate, triple)
-        normals = self._normals(distance)
-        corners = []
-        # The (faces x triples) table of a few particles at a time: a form of 48 faces has 17,000 triples.
-        for some in distance.split(max(1, _TABLE // (len(triples) * len(normals)))):
-            first, second, third = (some[:, triple, None].transpose(1, 2) for triple in triples.unbind(1))
-            # Element by element: a matrix product would round according to how many particles there are.
-            points = first * inverses[0] + second * inverses[1] + third * inverses[2]  # (n, 3, T)
-            slack = some[:, :, None] - normals @ points
-            outside = slack.amin(1, keepdim=True) < -1e-7 * some.amax(-1)[:, None, None]
-            corners.append(points.masked_fill(outside, 0.0).transpose(1, 2).to(size.dtype))
-        return torch.cat(corners)
+        """Return the corners (N, T, 3) in body axes, micrometres; slots without a corner repeat the centre."""
+        return corners_of(self.ungrouped(size).to(torch.float64), self._faces()[0]).to(size.dtype)
 
     def volume(self, size: Tensor) -> Tensor:
         """Return the volume (N,) in cubic micrometres."""

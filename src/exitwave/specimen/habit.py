@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,49 @@ LAUE: dict[str, tuple[tuple[tuple[int, int, int], ...], ...]] = {
     "6/mmm": (((1, 1, 0), (-1, 0, 0), (0, 0, 1)), ((0, 1, 0), (1, 0, 0), (0, 0, -1))),
     "m-3m": (((0, 1, 0), (0, 0, 1), (1, 0, 0)), ((0, -1, 0), (1, 0, 0), (0, 0, 1))),
 }
+
+
+class Habit(NamedTuple):
+    """What crystals of one kind have in common, as `Crystal` and `RoundedCrystal` declare it."""
+
+    cell: tuple[float, float, float]
+    forms: tuple[tuple[int, int, int], ...]
+    laue: str
+    angles: tuple[float, float, float]
+    per_face: bool
+
+    def check(self, name: str) -> None:
+        """Raise a one-line error where the faces bound no solid; `name` is whose fields they are."""
+        if self.laue not in LAUE:
+            raise ValueError(f"{name}.laue must be one of {', '.join(LAUE)}, got '{self.laue}'")
+        if not self.forms or any(len(form) != 3 or not any(form) for form in self.forms):
+            raise ValueError(f"{name}.forms must be Miller indices such as ((1, 1, 0),), got {self.forms}")
+        if len(self.cell) != 3 or not all(math.isfinite(edge) and edge > 0 for edge in self.cell):
+            raise ValueError(f"{name}.cell must be three positive lengths, got {self.cell}")
+        normals, _ = self.faces()
+        # Every face has its opposite, so that they close as soon as they do not all stand along one direction.
+        if np.linalg.matrix_rank(np.array(normals), tol=1e-6) < 3:
+            raise ValueError(f"the forms {self.forms} do not close in a solid, got an open shape; add another form")
+
+    def faces(self) -> tuple[tuple[tuple[float, ...], ...], tuple[int, ...]]:
+        """Return the unit normals of all faces in body axes (z, y, x), and the form that each belongs to."""
+        return faces(self.cell, self.angles, self.forms, self.laue)
+
+    def lengths(self) -> tuple[str, ...]:
+        """Return the names of the distances, one per form or one per face."""
+        names = tuple("distance_" + "".join(str(index) for index in form) for form in self.forms)
+        if not self.per_face:
+            return names
+        _, owner = self.faces()
+        return tuple(f"{names[form]}_{number}" for number, form in enumerate(owner))
+
+    def ungrouped(self, distance: Tensor) -> Tensor:
+        """Return one distance per face (N, F), given one per form (N, k)."""
+        return distance if self.per_face else distance[:, torch.tensor(self.faces()[1], device=distance.device)]
+
+    def normals(self, like: Tensor) -> Tensor:
+        """Return the unit normals of all faces (F, 3) with the dtype and on the device of `like`."""
+        return torch.tensor(self.faces()[0], dtype=like.dtype, device=like.device)
 
 
 @lru_cache(maxsize=64)
@@ -84,6 +128,15 @@ def ends_of(normals: tuple[tuple[float, ...], ...]) -> Tensor:
     rows = holds[first] & holds[second]
     order = np.argsort(~rows, axis=1, kind="stable")[:, : max(1, rows.sum(1).max())]
     return torch.from_numpy(np.where(np.take_along_axis(rows, order, 1), order, -1))
+
+
+@lru_cache(maxsize=64)
+def pairs_of(normals: tuple[tuple[float, ...], ...]) -> tuple[Tensor, Tensor]:
+    """Return all pairs of faces (P, 2), and the unit vectors (P, 3) along which they meet; zero for opposite faces."""
+    pairs = np.stack(np.triu_indices(len(normals), 1), -1)
+    along = np.cross(*np.array(normals)[pairs].transpose(1, 0, 2))
+    length = np.linalg.norm(along, axis=1, keepdims=True)
+    return torch.from_numpy(pairs), torch.from_numpy(np.where(length > 1e-6, along / np.maximum(length, 1e-6), 0.0))
 
 
 @lru_cache(maxsize=64)

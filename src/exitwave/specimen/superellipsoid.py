@@ -196,22 +196,22 @@ def _line(rows: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def _leave(start: Tensor, along: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the larger t at which |start + along t|_p = 1, differentiable, and the norm there, more than 1 on a miss.
-
-    The axes of the body are the first dimension.
-    """
+    """Return the larger t at which |start + along t|_p = 1, differentiable, and the norm there: above 1 on a miss."""
     found = _leave_root(start.detach(), along.detach(), power.detach())
-    point = start + along * found
-    largest = point.detach().abs().amax(0).clamp(min=_TINY)
-    share = (point / largest).abs()
-    total = (share**power).sum(0)
-    level = largest * total ** (1 / power)
-    fixed = (point.detach() / largest).abs() ** (power.detach() - 1) * torch.sign(point.detach()) * along.detach()
-    slope = fixed.sum(0) * total.detach() ** (1 / power.detach() - 1)
-    # The rate at which the root moves, by the implicit function theorem. At the rim, where chords begin like a square
-    # root, it is kept finite.
-    steepest = along.detach().abs().amax(0)
-    return found - (level - level.detach()) / torch.maximum(slope, 1e-5 * steepest), level.detach()
+    point = start.detach() + along.detach() * found
+    fixed, largest = power.detach(), point.abs().amax(0).clamp(min=_TINY)
+    level = _level(point, largest, fixed)
+    pull = (point / level).abs() ** (fixed - 1) * torch.sign(point)
+    # The root moves as the implicit function theorem has it; at the rim, where chords begin like a square root, slower.
+    slope = torch.maximum((pull * along.detach()).sum(0), 1e-5 * along.detach().abs().amax(0))
+    # Each step has one derivative more than what it starts from: slopes of chords have theirs too.
+    for _ in range(2):
+        found = found - (_level(start + along * found, largest, power) - level) / slope
+    return found, level
+
+
+def _level(point: Tensor, largest: Tensor, power: Tensor) -> Tensor:
+    return largest * ((point / largest).abs() ** power).sum(0) ** (1 / power)
 
 
 def _leave_root(start: Tensor, along: Tensor, power: Tensor) -> Tensor:
