@@ -13,7 +13,7 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 import exitwave as ew
 from exitwave.annotate import Truth, annotate
-from exitwave.raster import silhouette
+from exitwave.raster import native, silhouette
 from exitwave.raster.splat import SIZES
 from exitwave.specimen import Shape
 from exitwave.specimen.shapes import axes_of
@@ -424,6 +424,23 @@ def test_blocks_of_bodies_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(whole.amodal_mask(20), pieces.amodal_mask(20))
 
 
+@pytest.mark.parametrize("compiled", [(), (ew.Sphere, ew.Rod)], ids=["none", "some"])
+def test_which_shapes_have_kernels_does_not_show(compiled: tuple[type, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    parts = [
+        particles([random_body(kind, rng, 0.9) for _ in range(9)], rng.normal(size=(9, 3)), rng.normal(size=(9, 4)))
+        for kind in KINDS
+    ]
+    expected = annotate(scene(*parts))
+    monkeypatch.setattr(
+        native, "BODIES", {shape: number for shape, number in native.BODIES.items() if shape in compiled}
+    )
+    found = annotate(scene(*parts))
+    for name in ("ids", "area", "amodal_area", "truncated"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+    np.testing.assert_allclose(found.depth, expected.depth, rtol=1e-6, atol=1e-6)
+
+
 def test_annotations_of_free_parameters_keep_no_gradients_and_pickle() -> None:
     center = torch.zeros(1, 3, requires_grad=True)
     truth = annotate(scene(ew.Particles(ew.Sphere(), center, [[1.0]], [1.5])))
@@ -453,7 +470,7 @@ def test_errors_say_what_was_expected() -> None:
         annotate(scene(bead, shape=(8, 8, 8)))
     with pytest.raises(TypeError, match=r"got a prior at specimen.medium; draw it with sample"):
         annotate(ew.Scene(ew.Specimen((bead,), medium=ew.Uniform(1.3, 1.4)), ew.brightfield(), ew.Grid((8, 8), 0.1)))
-    with pytest.raises(TypeError, match=r"expected particles or films to annotate, got Grid"):
+    with pytest.raises(TypeError, match=r"expected particles, wires, meshes or films to annotate, got Grid"):
         annotate(scene(ew.Grid((8, 8), 0.1)))
     with pytest.raises(IndexError, match=r"expected an instance from 0 to 0, got 1"):
         annotate(scene(bead)).visible_mask(1)

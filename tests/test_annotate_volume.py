@@ -230,9 +230,7 @@ def test_errors_say_what_was_expected() -> None:
     bead = ew.Particles(ew.Sphere(), [[0, 0, 0]], [[1.0]], [1.5])
     with pytest.raises(ValueError, match=r"particles need a grid \(height, width\), got one with a depth; drop"):
         annotate(scene(bead))
-    with pytest.raises(
-        ValueError, match=r"annotations of particles, got Points on a grid \(height, width\); give what"
-    ):
+    with pytest.raises(ValueError, match=r"wires and meshes, got Points on a grid \(height, width\); give what"):
         annotate(scene(ew.Points([[0, 0, 0]]), grid=ew.Grid((8, 8), 0.1)))
     with pytest.raises(
         TypeError, match=r"expected meshes, filaments or points .* got Scattered; if it is a population"

@@ -136,7 +136,7 @@ def test_the_embryo_is_sampled_twice_per_resolved_distance() -> None:
     assert max(scene.grid.spacing[1:]) <= 0.5 * 0.61 * float(lens.wavelength) / largest(lens.na)
 
 
-ELECTRONS = ("sio2-him", "tio2-him", "tio2-sem")
+ELECTRONS = ("agnw-sem", "sio2-him", "tio2-him", "tio2-sem")
 
 
 @pytest.mark.parametrize("name", ELECTRONS)

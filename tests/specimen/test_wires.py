@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,7 +214,7 @@ def test_segments_of_no_length_leave_slopes_finite() -> None:
 
 
 def test_recipe_draws_alike_from_one_seed_and_shows_wires_brighter_than_the_support() -> None:
-    recipe = ew.recipe(str(Path(__file__).parent / "agnw-sem.toml"))
+    recipe = ew.recipe("agnw-sem")
     scene = ew.sample(recipe, ew.Key(seed=0, index=2))
     assert scene == ew.sample(recipe, ew.Key(seed=0, index=2))
     part = scene.specimen.parts[0]

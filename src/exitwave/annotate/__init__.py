@@ -4,9 +4,21 @@
 - `annotated`, `objects`: what a part of a specimen is to them; a new kind of part registers a function at either.
 """
 
-from exitwave.annotate.image import Truth, annotated
+from exitwave.annotate.image import Truth
+from exitwave.annotate.instances import Instances, annotated
 from exitwave.annotate.objects import Objects, objects
+from exitwave.annotate.unions import annotated_regions, annotated_wires
 from exitwave.annotate.verb import annotate
 from exitwave.annotate.volume import VolumeTruth
 
-__all__ = ["Objects", "Truth", "VolumeTruth", "annotate", "annotated", "objects"]
+__all__ = [
+    "Instances",
+    "Objects",
+    "Truth",
+    "VolumeTruth",
+    "annotate",
+    "annotated",
+    "annotated_regions",
+    "annotated_wires",
+    "objects",
+]

@@ -13,8 +13,8 @@ def annotate(scene: Scene) -> Any:
     """Return the ground truth of `scene`: a `Truth` on a grid (height, width), a `VolumeTruth` on one with a depth.
 
     Geometry alone decides, not contrast: a transparent particle far out of focus has its label too. Only labelled
-    particles are annotated, and only they hide one another. What fluoresces is annotated in volumes: cells, filaments
-    and points, with their meshes.
+    parts are annotated, and only they hide one another. Images have annotations of particles, wires and the regions of
+    meshes; what fluoresces is annotated in volumes: cells, filaments and points, with their meshes.
 
     >>> import exitwave as ew
     >>> bead = ew.Particles(ew.Sphere(), center=[[0, 0, 0], [5, 1, 0]], size=[[1.0], [0.5]], index=[1.5, 1.5])

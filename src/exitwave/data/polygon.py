@@ -5,6 +5,10 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+import shapely
+
+# Of the square of a polygon's extent: corners that turn the other way by less are straight.
+_STRAIGHT = 1e-9
 
 
 def clip(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -37,6 +41,42 @@ def _cut(polygon: np.ndarray, axis: int, sign: float, limit: float) -> np.ndarra
             crossing[axis] = limit  # free of rounding
             points.append(crossing)
     return np.array(points).reshape(-1, 2)
+
+
+def seen(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return the corners (V, 2) of the convex hull of the part of `polygon` (V, 2) that lies in an image of `shape`.
+
+    Of a convex polygon that is the part itself. Where another one goes around a corner of the image, `clip` passes
+    through that corner without enclosing anything there.
+
+    >>> bent = np.array([[1.0, -3.0], [1.0, -2.0], [-2.0, -2.0], [-2.0, 1.0], [-3.0, 1.0], [-3.0, -3.0]])
+    >>> seen(bent, (4, 4)).tolist(), seen(bent + 4.0, (4, 4)).tolist()
+    ([], [[1.0, 1.0], [1.0, 3.5], [2.0, 3.5], [3.5, 2.0], [3.5, 1.0]])
+    """
+    inside = clip(polygon, shape)
+    if _convex(polygon) or not len(inside):
+        return inside
+    for row in (-0.5, shape[0] - 0.5):
+        for column in (-0.5, shape[1] - 0.5):
+            corner = np.array([row, column])
+            if not _encloses(polygon, corner):
+                inside = inside[(inside != corner).any(1)]
+    return shapely.get_coordinates(shapely.convex_hull(shapely.multipoints(inside)))[:-1]
+
+
+def _convex(polygon: np.ndarray) -> bool:
+    ahead = np.roll(polygon, -1, 0) - polygon
+    turn = ahead[:, 0] * np.roll(ahead[:, 1], -1) - ahead[:, 1] * np.roll(ahead[:, 0], -1)
+    slack = _STRAIGHT * float(np.ptp(polygon, axis=0).max()) ** 2
+    return bool((turn >= -slack).all() or (turn <= slack).all())
+
+
+def _encloses(polygon: np.ndarray, place: np.ndarray) -> bool:
+    """Return whether a line from a place crosses the polygon an odd number of times."""
+    (row, column), (next_row, next_column) = (polygon - place).T, (np.roll(polygon, -1, 0) - place).T
+    across = (row > 0) != (next_row > 0)
+    rise = np.where(across, next_row - row, 1.0)
+    return bool((across & (column - row * (next_column - column) / rise > 0)).sum() % 2)
 
 
 def tight_rectangle(polygon: np.ndarray) -> np.ndarray:

@@ -30,7 +30,8 @@ _BLOCK = 1024
 _SIDES = (*SIZES, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 # In pixels: centres on the outline itself are inside, whichever way their coordinates were rounded to single precision.
 _TOUCH = 1e-4
-_BEHIND = torch.iinfo(torch.int64).min
+BEHIND = torch.iinfo(torch.int64).min
+"""What `unpack` takes for nothing."""
 
 
 class Bodies(NamedTuple):
@@ -89,34 +90,64 @@ class _Patches(NamedTuple):
     height: Tensor
 
 
+class View(NamedTuple):
+    """An image in the making, on the CPU: the `ids` and the `depth` of a `Coverage` by what was painted so far."""
+
+    ids: Tensor
+    depth: Tensor
+
+    def show(self, ids: Tensor, depth: Tensor) -> None:
+        """Put other ids and heights (H, W) where there are any, and nothing that is higher stands there yet."""
+        front = (ids > 0) & ~(depth < self.depth)
+        torch.where(front, ids, self.ids, out=self.ids)
+        torch.where(front, depth, self.depth, out=self.depth)
+
+
+def blank(grid: Grid) -> View:
+    """Return the image on `grid` of nothing."""
+    return View(torch.zeros(*grid.shape, dtype=torch.int32), torch.full(grid.shape, torch.nan))
+
+
 def cover(parts: Sequence[Particles], grid: Grid) -> Coverage:
     """Return what the bodies of all parts cover of the image on `grid`; the one that ends at the largest z is seen.
 
     Light travels towards +z, where the objective stands: a body ends where the light leaves it. Of two
     surfaces at the same height in single precision the later body's is seen.
     """
-    kernels = _kernels(parts)
-    if kernels is not None:
-        return _draw(kernels, (list(bodies(part)) for part in parts), grid)
-    height, width = grid.shape
-    device = parts[0].center.device if parts else torch.device("cpu")
-    front = torch.full((height * width + 1,), _BEHIND, dtype=torch.int64, device=device)
-    total = sum(part.count for part in parts)
-    area, inside = (torch.zeros(total, dtype=torch.int64, device=device) for _ in range(2))
-    first = 0
+    view, first = blank(grid), 0
+    counts = [torch.zeros(2, 0, dtype=torch.int64)]
     for part in parts:
-        for block in bodies(part):
-            for patches, weight, drawn in _sweep(block, grid):
-                number = patches.members + first
-                area.index_add_(0, number, weight * patches.within.sum((1, 2)))
-                if drawn:
-                    flat = _flat(patches, grid)
-                    key = _pack(patches.height, number[:, None, None]).masked_fill_(~patches.within, _BEHIND)
-                    front.scatter_reduce_(0, flat.reshape(-1), key.reshape(-1), "amax")
-                    inside.index_add_(0, number, (patches.within & (flat < height * width)).sum((1, 2)))
-            first += len(block.size)
-    depth, ids = _unpack(front[:-1].reshape(height, width))
-    return Coverage(ids, depth, area, inside)
+        counts.append(paint(part, view, first, grid))
+        first += part.count
+    return Coverage(view.ids, view.depth, *torch.cat(counts, 1))
+
+
+def paint(particles: Particles, view: View, first: int, grid: Grid) -> Tensor:
+    """Return the pixels (2, N) of every silhouette in all and in the image, and show the bodies in a view of it.
+
+    Their ids count from `first` + 1.
+    """
+    kernels = _kernels([particles])
+    if kernels is not None:
+        return _trace(kernels, list(bodies(particles)), view, first, grid)
+    height, width = grid.shape
+    device = particles.center.device
+    front = torch.full((height * width + 1,), BEHIND, dtype=torch.int64, device=device)
+    counts = torch.zeros(2, particles.count, dtype=torch.int64, device=device)
+    done = 0
+    for block in bodies(particles):
+        for patches, weight, drawn in _sweep(block, grid):
+            number = patches.members + done
+            counts[0].index_add_(0, number, weight * patches.within.sum((1, 2)))
+            if drawn:
+                flat = _flat(patches, grid)
+                key = pack(patches.height, number[:, None, None]).masked_fill_(~patches.within, BEHIND)
+                front.scatter_reduce_(0, flat.reshape(-1), key.reshape(-1), "amax")
+                counts[1].index_add_(0, number, (patches.within & (flat < height * width)).sum((1, 2)))
+        done += len(block.size)
+    depth, ids = unpack(front[:-1].reshape(height, width).cpu())
+    view.show(torch.where(ids > 0, ids + first, 0), depth)
+    return counts.cpu()
 
 
 def mask(particles: Particles, number: int, grid: Grid) -> Tensor:
@@ -140,36 +171,40 @@ def _kernels(parts: Sequence[Particles]) -> ModuleType | None:
 
 
 def _draw(kernels: ModuleType, parts: Iterable[list[Bodies]], grid: Grid) -> Coverage:
-    """Return what the compiled kernel makes of blocks of bodies, those of one shape together; see `cover`.
+    """Return what the compiled kernel makes of blocks of bodies, those of one shape together; see `cover`."""
+    view, first = blank(grid), 0
+    counts = [torch.zeros(2, 0, dtype=torch.int64)]
+    for blocks in parts:
+        counts.append(_trace(kernels, blocks, view, first, grid))
+        first += counts[-1].shape[1]
+    return Coverage(view.ids, view.depth, *torch.cat(counts, 1))
+
+
+def _trace(kernels: ModuleType, blocks: list[Bodies], view: View, first: int, grid: Grid) -> Tensor:
+    """Return what `paint` does of blocks of bodies of one shape, by the compiled kernel.
 
     Only their rows come from torch. The pixels of silhouettes of any size are counted row by row.
     """
-    height, width = grid.shape
+    if not blocks:
+        return torch.zeros(2, 0, dtype=torch.int64)
     dy, dx = grid.spacing
-    depth, ids = torch.full((height, width), torch.nan), torch.zeros(height, width, dtype=torch.int32)
-    counts = [torch.zeros(2, 0, dtype=torch.int64)]
-    first = 1
-    for blocks in filter(None, parts):
-        # On a cell of no size bodies are what they are.
-        rows = torch.cat([block.shape.prepare(block.size, block.axes, 0.0)[0] for block in blocks])
-        found = torch.empty(2, len(rows), dtype=torch.int64)
-        kernels.cover(
-            native.BODIES[type(blocks[0].shape)],
-            rows,
-            torch.cat([block.position(grid) for block in blocks]),
-            torch.cat([block.center[:, 0] for block in blocks]),
-            (dy, dx),
-            _TOUCH * min(dy, dx),
-            first,
-            depth,
-            ids,
-            *found,
-            torch.get_num_threads(),
-        )
-        counts.append(found)
-        first += len(rows)
-    area, inside = torch.cat(counts, 1)
-    return Coverage(ids, depth, area, inside)
+    # On a cell of no size bodies are what they are.
+    rows = torch.cat([block.shape.prepare(block.size, block.axes, 0.0)[0] for block in blocks])
+    counts = torch.empty(2, len(rows), dtype=torch.int64)
+    kernels.cover(
+        native.BODIES[type(blocks[0].shape)],
+        rows,
+        torch.cat([block.position(grid) for block in blocks]),
+        torch.cat([block.center[:, 0] for block in blocks]),
+        (dy, dx),
+        _TOUCH * min(dy, dx),
+        first + 1,
+        view.depth,
+        view.ids,
+        *counts,
+        torch.get_num_threads(),
+    )
+    return counts
 
 
 def _sweep(block: Bodies, grid: Grid) -> Iterator[tuple[_Patches, int, bool]]:
@@ -222,15 +257,15 @@ def _flat(patches: _Patches, grid: Grid) -> Tensor:
     return torch.where(inside, row * width + column, height * width)
 
 
-def _pack(height: Tensor, number: Tensor) -> Tensor:
+def pack(height: Tensor, number: Tensor) -> Tensor:
     """Return integers that sort by height first: the bits of a float as a signed integer above, the body below."""
     bits = height.float().view(torch.int32)
     return ((bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() << 32) | (number + 1)
 
 
-def _unpack(key: Tensor) -> tuple[Tensor, Tensor]:
+def unpack(key: Tensor) -> tuple[Tensor, Tensor]:
     """Return heights (float32, NaN where nothing was packed) and the numbers of bodies from 1, 0 for none."""
-    nothing = key == _BEHIND
+    nothing = key == BEHIND
     bits = (key >> 32).int()
     height = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).view(torch.float32)
     number = (key & 0x7FFFFFFF).int()

@@ -9,7 +9,7 @@ import numpy as np
 
 from exitwave.annotate import Truth
 from exitwave.data.frame import Frame
-from exitwave.data.polygon import clip
+from exitwave.data.polygon import seen
 from exitwave.data.writers import Entry
 from exitwave.data.writers.yolo_obb import data_yaml, label_line
 
@@ -32,7 +32,7 @@ class Writer:
         for number in frame.visible:
             low, high = truth.boxes[number].reshape(2, 2)
             if truth.truncated[number]:
-                inside = clip(truth.contours[number], truth.shape)
+                inside = seen(truth.contours[number], truth.shape)
                 if len(inside) >= 3:
                     low, high = inside.min(0), inside.max(0)
             low, high = np.clip((low + 0.5) / size, 0.0, 1.0), np.clip((high + 0.5) / size, 0.0, 1.0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from exitwave.annotate import Truth
 from exitwave.data.frame import Frame
-from exitwave.data.polygon import clip, quadrilateral, tight_rectangle
+from exitwave.data.polygon import clip, quadrilateral, seen, tight_rectangle
 from exitwave.data.writers import Entry
 
 
@@ -52,7 +52,7 @@ def cut_box(contour: np.ndarray, visible: np.ndarray, shape: tuple[int, int]) ->
     Where less than a triangle is left of a silhouette, the box (row0, col0, row1, col1) of its `visible` pixels stands
     in.
     """
-    inside = clip(contour, shape)
+    inside = seen(contour, shape)
     if len(inside) < 3 or min(np.ptp(inside, axis=0)) < 1e-6:
         row0, col0, row1, col1 = visible
         inside = np.array([[row0, col0], [row0, col1], [row1, col1], [row1, col0]])
