@@ -36,11 +36,15 @@ def support(
         relief = part.relief(shape, spacing, like, canvas.origin)
         depth, rise = escape_depth.to(like), part.step_height.to(like).clamp(min=_FLAT)
         slope = torch.stack(torch.gradient(relief, spacing=list(spacing)))
+        # Terraces are flat, and most of the support.
+        edge = slope.detach().any(0).flatten().nonzero()[:, 0]
+        slope = slope.flatten(1).index_select(1, edge)
         steepness = root(slope.square().sum(0))
         aspect = rise / depth
         cosine = torch.rsqrt(1 + aspect.square())
         normal = torch.stack([torch.ones_like(steepness), *(-aspect * slope / steepness)], -1) * cosine
         bright = cosine ** -tilt_exponent.to(like) * optics.collected(normal)
-        light = light * (1 + steepness * depth / rise * (bright - 1))
+        factor = like.new_ones(light.numel()).index_add(0, edge, steepness * depth / rise * (bright - 1))
+        light = light * factor.reshape(shape)
         height = height + relief
     return light, height
