@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 import exitwave as ew
+from exitwave import native
 from exitwave.interaction import canvas_of
-from exitwave.raster import native, splat
+from exitwave.raster import splat
 
 PIXEL = 0.1
 FREE = ("center", "size", "rotation", "index")

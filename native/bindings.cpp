@@ -15,6 +15,7 @@ void bind_pupil(nb::module_ &);
 void bind_camera(nb::module_ &);
 void bind_spread(nb::module_ &);
 void bind_fragments(nb::module_ &);
+void bind_rounds(nb::module_ &);
 
 namespace exitwave {
 
@@ -80,4 +81,5 @@ NB_MODULE(_native, module) {
     bind_camera(module);
     bind_spread(module);
     bind_fragments(module);
+    bind_rounds(module);
 }

@@ -13,7 +13,8 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 import exitwave as ew
 from exitwave.annotate import Truth, annotate
-from exitwave.raster import native, silhouette
+from exitwave.raster import silhouette
+from exitwave.raster.bodies import BODIES
 from exitwave.raster.splat import SIZES
 from exitwave.specimen import Shape
 from exitwave.specimen.shapes import axes_of
@@ -432,9 +433,7 @@ def test_which_shapes_have_kernels_does_not_show(compiled: tuple[type, ...], mon
         for kind in KINDS
     ]
     expected = annotate(scene(*parts))
-    monkeypatch.setattr(
-        native, "BODIES", {shape: number for shape, number in native.BODIES.items() if shape in compiled}
-    )
+    monkeypatch.setattr(silhouette, "BODIES", {shape: number for shape, number in BODIES.items() if shape in compiled})
     found = annotate(scene(*parts))
     for name in ("ids", "area", "amodal_area", "truncated"):
         assert np.array_equal(getattr(found, name), getattr(expected, name)), name

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 import exitwave as ew
+from exitwave import native
 from exitwave.field import Light
-from exitwave.raster import native
 from exitwave.sensor.camera import FEW
 
 compiled = pytest.mark.skipif(native.KERNELS is None, reason="installed without the compiled kernels")

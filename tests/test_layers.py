@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "exitwave"
 
 # From the bottom up. Modules that share a line are siblings; those of the lowest layer alone may import one another.
 LAYERS = (
-    ("units", "quantity", "model", "grid", "lattice", "fourier", "field", "random", "priors", "toml"),
+    ("units", "quantity", "model", "grid", "lattice", "fourier", "field", "native", "random", "priors", "toml"),
     ("specimen",),
     ("raster",),
     ("stages",),

@@ -15,10 +15,10 @@ from physics.waves import source as source_of
 from torch import Tensor
 
 import exitwave as ew
+from exitwave import native
 from exitwave.fourier import union
 from exitwave.optics.modes import Modes, _modes
 from exitwave.optics.window import windows
-from exitwave.raster import native
 
 pytestmark = pytest.mark.skipif(native.KERNELS is None, reason="installed without the compiled kernels")
 TESTS = Path(__file__).parent

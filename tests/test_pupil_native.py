@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 import exitwave as ew
+from exitwave import native
 from exitwave.field import Canvas
 from exitwave.fourier import Band
 from exitwave.optics.window import Window, intensity, windows
-from exitwave.raster import native
 
 compiled = pytest.mark.skipif(native.KERNELS is None, reason="installed without the compiled kernels")
 TESTS = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""The compiled kernels; sources in native/. `raster.native` says whether they are there.
+"""The compiled kernels; sources in native/. `exitwave.native` says whether they are there.
 
 Tensors are dense and on the CPU, in single precision (those of `cover` and tilts in double); they are passed detached.
 """
@@ -104,4 +104,71 @@ def order_fragments(sample: Tensor, top: Tensor, samples: int, order: Tensor) ->
 def pass_forward(sample: Tensor, through: Tensor, above: Tensor, below: Tensor) -> None: ...
 def pass_adjoint(
     sample: Tensor, through: Tensor, above: Tensor, by_above: Tensor, by_below: Tensor, by_through: Tensor
+) -> None: ...
+def fragment_extents(
+    body: int,
+    rows: Tensor,
+    scale: Tensor,
+    position: Tensor,
+    altitude: Tensor,
+    height: int,
+    width: int,
+    spacing: tuple[float, float, float],
+    extent: Tensor,
+    most: Tensor,
+    threads: int,
+) -> None: ...
+def find_fragments(
+    body: int,
+    rows: Tensor,
+    scale: Tensor,
+    position: Tensor,
+    altitude: Tensor,
+    height: int,
+    width: int,
+    spacing: tuple[float, float, float],
+    touch: float,
+    extent: Tensor,
+    count: Tensor,
+    sample: Tensor,
+    top: Tensor,
+    bottom: Tensor,
+    slope: Tensor,
+    share: Tensor,
+    threads: int,
+) -> None: ...
+def fragments_adjoint(
+    body: int,
+    rows: Tensor,
+    scale: Tensor,
+    position: Tensor,
+    altitude: Tensor,
+    height: int,
+    width: int,
+    spacing: tuple[float, float, float],
+    count: Tensor,
+    sample: Tensor,
+    by_top: Tensor,
+    by_bottom: Tensor,
+    by_slope: Tensor,
+    by_share: Tensor,
+    by_rows: Tensor,
+    by_scale: Tensor,
+    by_position: Tensor,
+    by_altitude: Tensor,
+    threads: int,
+) -> None: ...
+def strike(
+    rows: Tensor,
+    faces: int,
+    y: Tensor,
+    x: Tensor,
+    edge: Tensor,
+    face: Tensor,
+    met: Tensor,
+    flat: Tensor,
+    threads: int,
+) -> None: ...
+def nearest(
+    rows: Tensor, faces: int, y: Tensor, x: Tensor, edge: Tensor, line: Tensor, outside: Tensor, threads: int
 ) -> None: ...

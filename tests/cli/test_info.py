@@ -10,11 +10,10 @@ import torch
 from cli.commands import done
 
 import exitwave as ew
-from exitwave import get
+from exitwave import get, native
 from exitwave.cli.listing import listed
 from exitwave.cli.override import overridden
 from exitwave.data import recipe, recipes
-from exitwave.raster import native
 
 
 def test_info_lists_every_field_with_unit_range_and_meaning() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exitwave.raster import native
+from exitwave import native
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,8 +15,8 @@ import torch
 from raster.samples import all_shapes, assert_same, gradients, hills, landscape
 from torch import Tensor
 
+from exitwave import native
 from exitwave.interaction.exit_wave import exit_wave
-from exitwave.raster import native
 from exitwave.raster.silhouette import Coverage
 
 compiled = pytest.mark.skipif(native.KERNELS is None, reason="installed without the compiled kernels")
@@ -175,7 +175,7 @@ def test_only_wanted_gradients_are_computed() -> None:
 SCRIPT = """
 import sys, torch
 from dataclasses import astuple
-from exitwave.raster import native
+from exitwave import native
 from raster.samples import all_shapes, landscape
 torch.save([native.level(), landscape(), astuple(all_shapes())], sys.argv[1])
 """

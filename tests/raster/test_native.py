@@ -13,8 +13,9 @@ from raster.chords import CANVAS, POSES, SHAPES, SLABS, Crowd, apart, crowd, eve
 from torch import Tensor
 
 import exitwave as ew
+from exitwave import native
 from exitwave.field import Canvas, Slabs
-from exitwave.raster import native, splat
+from exitwave.raster import splat
 from exitwave.specimen import Shape
 
 compiled = pytest.mark.skipif(native.KERNELS is None, reason="installed without the compiled kernels")
@@ -251,7 +252,7 @@ def test_parts_of_two_precisions_are_rendered_in_that_of_the_first() -> None:
 def test_a_render_needs_no_kernels(tmp_path: Path) -> None:
     code = """
 import torch, exitwave as ew
-from exitwave.raster import native
+from exitwave import native
 beads = ew.Particles(ew.Sphere(), [[0, 0, 0], [0, 1, 2]], [[0.5], [0.8]], [1.5, 1.6])
 scene = ew.Scene(ew.Specimen((beads,), medium=1.33), ew.hologram(wavelength=0.55), ew.Grid((48, 48), 0.1))
 print(native.level())

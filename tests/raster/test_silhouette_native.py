@@ -10,7 +10,9 @@ import torch
 from raster.samples import IMAGE, SHAPES, assert_same, crowd
 
 import exitwave as ew
-from exitwave.raster import native, silhouette
+from exitwave import native
+from exitwave.raster import silhouette
+from exitwave.raster.bodies import BODIES
 from exitwave.raster.silhouette import Coverage, cover, mask
 from exitwave.raster.splat import SIZES
 from exitwave.specimen import Shape
@@ -133,7 +135,7 @@ def test_narrow_images(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shapes_without_a_kernel_are_drawn_in_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = crowd(ew.Sphere(), 1.0)
     expected = cover([bodies, bodies], IMAGE)
-    monkeypatch.setattr(native, "BODIES", {ew.Rod: native.BODIES[ew.Rod]})
+    monkeypatch.setattr(silhouette, "BODIES", {ew.Rod: BODIES[ew.Rod]})
     assert silhouette._kernels([bodies]) is None
     assert_same(cover([bodies, bodies], IMAGE), expected)
 

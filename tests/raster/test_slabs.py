@@ -11,8 +11,9 @@ from raster.chords import CANVAS, SHAPES, SLABS, crowd
 from torch import Tensor
 
 import exitwave as ew
+from exitwave import native
 from exitwave.field import Slabs
-from exitwave.raster import native, splat
+from exitwave.raster import splat
 from exitwave.specimen import Shape
 
 DOUBLE = torch.float64

@@ -16,8 +16,8 @@ import torch
 from raster.shells import FOLDED, SMALL, STILL, ball, cloud, middle, relative, rendered, scattered
 from torch import Tensor
 
+from exitwave import native
 from exitwave.lattice import Lattice
-from exitwave.raster import native
 from exitwave.raster.quadrature import Emitters
 from exitwave.raster.simplex import direct
 from exitwave.raster.spectrum import spectrum, volume

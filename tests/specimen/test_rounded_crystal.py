@@ -13,6 +13,7 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 from torch import Tensor
 
 import exitwave as ew
+from exitwave import native
 from exitwave.field import Canvas
 from exitwave.raster.fragments import fragments
 from exitwave.specimen.shapes import Shape, axes_of, thickness
@@ -234,6 +235,32 @@ def test_single_precision_agrees_with_double(roundness: float) -> None:
         error = (found.double() - wanted).abs()[sure]
         # A normal turns fast around a sharp corner.
         assert float(error.quantile(0.99)) < 1e-5
+
+
+@pytest.mark.skipif(native.KERNELS is None, reason="installed without the compiled kernels")
+@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
+@pytest.mark.parametrize("roundness", ROUNDNESS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_kernels_find_the_edges_and_faces_that_plain_torch_finds(
+    name: str, roundness: float, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what follows from them: at corners edges meet, and any of these will do."""
+    shape = SHAPES[name]
+    size, rotation = drawn(shape, 20, roundness)
+    rotation[:2] = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+    rows, _ = shape.prepare(size.to(dtype), axes_of(rotation.to(dtype)), 0.0)
+    y, x = (place.to(dtype) for place in plane(45))
+    found = *shape.chord(rows, y, x), *shape.edge(rows, y, x)
+    monkeypatch.setattr(native, "KERNELS", None)
+    expected = *shape.chord(rows, y, x), *shape.edge(rows, y, x)
+    fine = 1e-12 if dtype is DOUBLE else 2e-5
+    inside = expected[2] > (1e-9 if dtype is DOUBLE else 1e-4)
+    for one, other in zip(found[:3], expected[:3], strict=True):
+        # Lines that touch the rim are rounding's.
+        assert float((one - other).abs()[inside].amax()) < fine
+    beyond = expected[2] < (-1e-9 if dtype is DOUBLE else -1e-3)
+    for one, other in zip(found[3:], expected[3:], strict=True):
+        assert float((one - other).abs()[beyond].amax()) < max(fine, 1e-3 * (dtype is torch.float32))
 
 
 def test_silhouettes_end_where_no_line_of_sight_enters() -> None:

@@ -46,7 +46,7 @@ def _installation() -> list[tuple[str, str]]:
     """Return what decides how fast this installation is, and which results it can be compared with."""
     import torch
 
-    from exitwave.raster import native
+    from exitwave import native
 
     devices = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():

@@ -19,7 +19,7 @@ from exitwave.fourier import (
     rows_to_columns,
     spectrum,
 )
-from exitwave.raster.native import transforming
+from exitwave.native import transforming
 
 Planes = Callable[..., Tensor]
 """From a number and maps (..., h, W), each a tensor or None, to the wave's two planes (2, K, h, W)."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exitwave.raster import native
+from exitwave import native
 
 
 def exit_wave(cycles: Tensor, absorbance: Tensor | None) -> Tensor:

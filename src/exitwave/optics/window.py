@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from exitwave import native
 from exitwave.field import Wave
 from exitwave.fourier import BLOCK, Band
 from exitwave.grid import fast_length
-from exitwave.raster import native
 
 if TYPE_CHECKING:
     from exitwave.optics.objective import Objective

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from exitwave import native
 from exitwave.field import Canvas, Slabs
-from exitwave.raster import native
 from exitwave.raster.splat import splat
 from exitwave.specimen import Film, Particles, Specimen
 

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from exitwave import native
 from exitwave.field import Canvas
-from exitwave.raster import native
 from exitwave.raster.surfaces import surfaces
 from exitwave.raster.wires import united
 from exitwave.specimen import Film, Particles

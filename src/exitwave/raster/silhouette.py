@@ -18,8 +18,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from exitwave import native
 from exitwave.grid import Grid
-from exitwave.raster import native
+from exitwave.raster.bodies import BODIES
 from exitwave.raster.splat import CHUNK, SIZES, patch_groups
 from exitwave.specimen import Particles, Shape
 from exitwave.specimen.shapes import axes_of
@@ -166,7 +167,7 @@ def mask(particles: Particles, number: int, grid: Grid) -> Tensor:
 
 def _kernels(parts: Sequence[Particles]) -> ModuleType | None:
     """Return the compiled kernels where they can draw all of `parts`."""
-    known = all(part.center.device.type == "cpu" and type(part.shape) in native.BODIES for part in parts)
+    known = all(part.center.device.type == "cpu" and type(part.shape) in BODIES for part in parts)
     return native.KERNELS if known else None
 
 
@@ -192,7 +193,7 @@ def _trace(kernels: ModuleType, blocks: list[Bodies], view: View, first: int, gr
     rows = torch.cat([block.shape.prepare(block.size, block.axes, 0.0)[0] for block in blocks])
     counts = torch.empty(2, len(rows), dtype=torch.int64)
     kernels.cover(
-        native.BODIES[type(blocks[0].shape)],
+        BODIES[type(blocks[0].shape)],
         rows,
         torch.cat([block.position(grid) for block in blocks]),
         torch.cat([block.center[:, 0] for block in blocks]),

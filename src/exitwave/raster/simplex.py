@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from exitwave import native
 from exitwave.lattice import Lattice
-from exitwave.raster import native
 from exitwave.specimen import Filaments, Mesh, Points, Tetrahedra
 
 # Phases that differ by less, in radians, are summed as a Taylor series: each division by a difference of phases then

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from exitwave import native
 from exitwave.field import Canvas, Slabs
-from exitwave.raster import native
+from exitwave.raster.bodies import BODIES
 from exitwave.specimen import Particles
 from exitwave.specimen.shapes import node
 
@@ -55,7 +56,7 @@ def splat(
     )
     # A rendering has one precision, that of its first particles.
     inputs = tuple(tensor.to(weights) for tensor in (rows, scale, position, particles.center[:, 0], weights))
-    if type(particles.shape) in native.BODIES and native.usable(*inputs):
+    if type(particles.shape) in BODIES and native.usable(*inputs):
         return _Native.apply(plan, onto, *inputs)
     groups = plan.groups(position)
     work = plan.planes * sum(len(group) * patch[0] * patch[1] for group, patch in groups)
@@ -265,4 +266,4 @@ def _arguments(plan: _Plan, inputs: tuple[Tensor, ...]) -> tuple[Any, ...]:
     """Return what the kernels of both directions begin with."""
     slabs = None if plan.slabs is None else (plan.slabs.first, plan.slabs.step)
     dense = (tensor.detach().contiguous() for tensor in inputs)
-    return native.BODIES[type(plan.particles.shape)], *dense, plan.spacing, slabs
+    return BODIES[type(plan.particles.shape)], *dense, plan.spacing, slabs

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from exitwave import native
 from exitwave.grid import fast_length
 from exitwave.lattice import Lattice
-from exitwave.raster import native
 from exitwave.raster.stencil import WIDTHS, Envelope, Stencil, stencil_for
 
 # More samples along an axis than frequencies, by at least that much.

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from exitwave import native
 from exitwave.field import Canvas
-from exitwave.raster import native
+from exitwave.raster.bodies import BODIES
 from exitwave.raster.splat import CHUNK, SIZES, patch_groups
 from exitwave.specimen import Particles
 from exitwave.specimen.shapes import Shape
@@ -44,7 +45,7 @@ def surfaces(particles: Particles, canvas: Canvas, like: Tensor) -> Surfaces:
     position = torch.stack([center[:, 1] / dy + canvas.origin[0], center[:, 2] / dx + canvas.origin[1]], -1)
     inputs = (rows.to(like), scale.to(like), position, center[:, 0])
     plan = _Plan(particles, canvas)
-    if type(particles.shape) in native.BODIES and native.usable(*inputs):
+    if type(particles.shape) in BODIES and native.usable(*inputs):
         return Surfaces(*_Native.apply(plan, *inputs))
     return plan.find(*inputs)
 
@@ -173,4 +174,4 @@ def _arguments(plan: _Plan, inputs: tuple[Tensor, ...]) -> tuple[Any, ...]:
     """Return what the kernels of both directions begin with."""
     (dy, dx), (height, width) = plan.canvas.grid.spacing, plan.canvas.grid.shape
     dense = (tensor.detach().contiguous() for tensor in inputs)
-    return native.BODIES[type(plan.particles.shape)], *dense, height, width, (dy, dx, (dy * dx) ** 0.5)
+    return BODIES[type(plan.particles.shape)], *dense, height, width, (dy, dx, (dy * dx) ** 0.5)

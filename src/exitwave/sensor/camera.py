@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from exitwave import native
 from exitwave.field import Light
 from exitwave.fourier import BLOCK
 from exitwave.model import Value
 from exitwave.quantity import ANY_SHAPE, Quantity, param
-from exitwave.raster import native
 from exitwave.sensor.ideal import check_response, mix
 
 FEW = 200.0

@@ -12,17 +12,7 @@ from torch import Tensor
 from exitwave.model import Value
 from exitwave.specimen.habit import Habit, edges_of
 from exitwave.specimen.polyhedron import corners_of, gathered, hulls, ridges_of
-from exitwave.specimen.rounds import (
-    COLUMNS,
-    STEEP,
-    edge_columns,
-    lateral_of,
-    nearest_edge,
-    picked,
-    sides_of,
-    struck_edge,
-    struck_face,
-)
+from exitwave.specimen.rounds import STEEP, edge_columns, lateral_of, nearest, picked, sides_of, strike, tables_of
 from exitwave.specimen.shapes import Shape, root, smallest_rectangle
 
 _SHARPEST = 0.01
@@ -142,11 +132,9 @@ class RoundedCrystal(Value):
         """Return where a line along z enters and leaves; a line that misses the body does both at height 0."""
         shape = torch.broadcast_shapes((*rows.shape[:1], 1, 1), y.shape, x.shape)
         y, x = y.expand(shape), x.expand(shape)
-        edges, faces, radius = self._tables(rows)
-        fixed = tuple(table.detach() for table in edges), tuple(table.detach() for table in faces)
-        which, struck = struck_edge(fixed[0], radius.detach(), y.detach(), x.detach())
-        # Of a face that the line strikes the foot lies within the smaller crystal's: then it is above all edges.
-        face, flat = struck_face(fixed[1], radius.detach(), y.detach(), x.detach())
+        count = len(self.habit().faces()[0])
+        edges, faces, radius = tables_of(rows, count)
+        which, met, face, flat = strike(rows, count, y, x)
         sides = sides_of(rows)
         start_z, start_y, start_x, rise, along_y, along_x, length = (picked(table, which) for table in edges[:7])
         rise, start_z = rise * sides, start_z * sides
@@ -159,7 +147,7 @@ class RoundedCrystal(Value):
         bent = start_z + place * rise + root(square)
         up, slope_y, slope_x, distance = (picked(table, face) for table in faces)
         level = (distance - slope_y * y - slope_x * x) / (up * sides).clamp(min=STEEP)
-        ends = torch.where(flat, level, bent) * (flat | struck).all(0)
+        ends = torch.where(flat, level, bent) * (flat | met).all(0)
         return -ends[1], ends[0]
 
     def edge(self, rows: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -169,9 +157,10 @@ class RoundedCrystal(Value):
         """
         shape = torch.broadcast_shapes((*rows.shape[:1], 1, 1), y.shape, x.shape)
         y, x = y.expand(shape), x.expand(shape)
-        edges, _, radius = self._tables(rows)
-        nearest, line, outside = nearest_edge(tuple(table.detach() for table in edges), y.detach(), x.detach())
-        start_y, start_x, along_y, along_x, length = (picked(edges[k], nearest) for k in (1, 2, 4, 5, 6))
+        count = len(self.habit().faces()[0])
+        edges, _, radius = tables_of(rows, count)
+        which, line, outside = nearest(rows, count, y, x)
+        start_y, start_x, along_y, along_x, length = (picked(edges[k], which) for k in (1, 2, 4, 5, 6))
         lateral, unit_y, unit_x = lateral_of(along_y, along_x)
         away_y, away_x = y - start_y, x - start_x
         place = torch.minimum((away_y * unit_y + away_x * unit_x).clamp(min=0.0), length * lateral)
@@ -185,13 +174,6 @@ class RoundedCrystal(Value):
         beyond = torch.where(outside, gap, normal_y * y + normal_x * x - width)
         outward = torch.where(outside, away_y / gap, normal_y), torch.where(outside, away_x / gap, normal_x)
         return radius - beyond, *outward
-
-    def _tables(self, rows: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
-        """Return the columns of rows: ten of edges (N, K), four of faces (N, F), and the radius (N, 1, 1)."""
-        faces = len(self.habit().faces()[0])
-        edges = rows.shape[1] - 4 * faces - 1
-        first = rows[:, :edges].unflatten(1, (COLUMNS, -1)).unbind(1)
-        return first, rows[:, edges:-1].unflatten(1, (4, -1)).unbind(1), rows[:, -1, None, None]
 
     def reach(self, size: Tensor, axes: Tensor) -> Tensor:
         """Return the half-extents (N, 3) along z, y, x in micrometres, the larger side where they differ."""

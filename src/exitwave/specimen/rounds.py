@@ -2,21 +2,85 @@
 
 A body is all that lies within a radius of a convex polyhedron. Of its edges and faces there are tables, columns
 (N, K) in the lab, and answers are numbers of their rows: whoever asks works out heights and distances from what
-was found alone, with derivatives, instead of from all.
+was found alone, with derivatives, instead of from all. The compiled kernels of native/rounds.cpp search on the CPU.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor
 
+from exitwave import native
 from exitwave.specimen.polyhedron import Ridges
 
+_BOTH = (torch.float32, torch.float64)
 _FAR = 1e6
 # Of an edge that runs this upright, or a face, the rest of the body takes the place.
 _UPRIGHT = 1e-6
 STEEP = 1e-4
-COLUMNS = 10  # of every edge
+_COLUMNS = 10  # of every edge
+
+
+class Tables(NamedTuple):
+    """The columns of rows: ten of edges (N, K), four of faces (N, F), and the radius (N, 1, 1)."""
+
+    edges: tuple[Tensor, ...]
+    faces: tuple[Tensor, ...]
+    radius: Tensor
+
+
+def tables_of(rows: Tensor, faces: int) -> Tables:
+    """Return the tables that rows (N, 10 K + 4 F + 1) hold."""
+    edges = rows.shape[1] - 4 * faces - 1
+    first = rows[:, :edges].unflatten(1, (_COLUMNS, -1)).unbind(1)
+    return Tables(first, rows[:, edges:-1].unflatten(1, (4, -1)).unbind(1), rows[:, -1, None, None])
+
+
+class Struck(NamedTuple):
+    """What lines along z strike first, from above and from below, each (2, N, S, S).
+
+    The numbers of the edge and whether its round is struck, and of the face and whether it is flat there.
+    """
+
+    edge: Tensor
+    met: Tensor
+    face: Tensor
+    flat: Tensor
+
+
+def strike(rows: Tensor, faces: int, y: Tensor, x: Tensor) -> Struck:
+    """Return what lines along z at places (N, S, S) strike of bodies by their rows; none of them with derivatives."""
+    rows, y, x = (tensor.detach() for tensor in (rows, y, x))
+    if native.usable(rows, y, x, dtypes=_BOTH):
+        edge, face = (torch.empty(2, *y.shape, dtype=torch.int64) for _ in range(2))
+        met, flat = (torch.empty(2, *y.shape, dtype=torch.bool) for _ in range(2))
+        native.kernels().strike(*_dense(rows, faces, y, x), edge, face, met, flat, torch.get_num_threads())
+        return Struck(edge, met, face, flat)
+    edges, planes, radius = tables_of(rows, faces)
+    edge, met = _struck_edge(edges, radius, y, x)
+    # Of a face that the line strikes the foot lies within the smaller crystal's: then it is above all edges.
+    face, flat = _struck_face(planes, radius, y, x)
+    return Struck(edge, met, face, flat)
+
+
+def nearest(rows: Tensor, faces: int, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the numbers of the edge nearest to places in the plane and of the line farthest behind them.
+
+    And whether a place lies outside of that line, all (N, S, S) and without derivatives.
+    """
+    rows, y, x = (tensor.detach() for tensor in (rows, y, x))
+    if native.usable(rows, y, x, dtypes=_BOTH):
+        edge, line = torch.empty(y.shape, dtype=torch.int64), torch.empty(y.shape, dtype=torch.int64)
+        outside = torch.empty(y.shape, dtype=torch.bool)
+        native.kernels().nearest(*_dense(rows, faces, y, x), edge, line, outside, torch.get_num_threads())
+        return edge, line, outside
+    return _nearest_edge(tables_of(rows, faces).edges, y, x)
+
+
+def _dense(rows: Tensor, faces: int, y: Tensor, x: Tensor) -> tuple[Any, ...]:
+    return rows.contiguous(), faces, *(place.flatten(1).to(rows).contiguous() for place in (y, x))
 
 
 def edge_columns(ridges: Ridges, normals: Tensor, axes: Tensor) -> tuple[Tensor, ...]:
@@ -65,7 +129,7 @@ def _directions(along_y: Tensor, along_x: Tensor) -> tuple[Tensor, Tensor, Tenso
     return length, unit_y.masked_fill(upright, 0.0), unit_x.masked_fill(upright, 1.0)
 
 
-def struck_edge(edges: tuple[Tensor, ...], radius: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def _struck_edge(edges: tuple[Tensor, ...], radius: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the number of the edge whose round a line along z strikes first from above and below, and if any does.
 
     Both are (2, N, S, S). Above a place s of the edge the round has the height z(s) + sqrt(r^2 - d(s)^2), d the lateral
@@ -94,7 +158,7 @@ def struck_edge(edges: tuple[Tensor, ...], radius: Tensor, y: Tensor, x: Tensor)
     return which.long(), best > -_FAR
 
 
-def struck_face(faces: tuple[Tensor, ...], radius: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def _struck_face(faces: tuple[Tensor, ...], radius: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the number of the face that a line along z strikes first from above and below, and if it is flat there.
 
     Both are (2, N, S, S).
@@ -119,11 +183,8 @@ def struck_face(faces: tuple[Tensor, ...], radius: Tensor, y: Tensor, x: Tensor)
     return which, (beyond + radius <= slack) & (lowest < _FAR)
 
 
-def nearest_edge(edges: tuple[Tensor, ...], y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the numbers of the edge nearest to points in the plane and of the line farthest behind them.
-
-    And whether a point lies outside of that line, all (N, S, S).
-    """
+def _nearest_edge(edges: tuple[Tensor, ...], y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what `nearest` does, in plain torch."""
     square, beyond = torch.full_like(y, _FAR**2), torch.full_like(y, -2 * _FAR)
     which, line = torch.zeros_like(y), torch.zeros_like(y)
     lateral, unit_y, unit_x = _directions(edges[4], edges[5])

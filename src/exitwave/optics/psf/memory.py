@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from exitwave import native
 from exitwave.model import Value, leaves, map_tensors
-from exitwave.raster import native
 
 T = TypeVar("T")
 

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from exitwave.specimen import Box, Crystal, Disk, Ellipsoid, Rod, Sphere
-
 
 def _find() -> tuple[ModuleType | None, str]:
     """Return the extension module, or None and why not."""
@@ -24,8 +22,6 @@ def _find() -> tuple[ModuleType | None, str]:
 
 
 KERNELS, _WHY_NOT = _find()
-BODIES: dict[type, int] = {shape: number for number, shape in enumerate((Sphere, Ellipsoid, Rod, Box, Disk, Crystal))}
-"""The shapes that have kernels, and their numbers there: `Body` in native/splat.h."""
 
 
 def level() -> str:
@@ -38,15 +34,16 @@ def transforming() -> bool:
     return torch._C._are_functorch_transforms_active()
 
 
-def usable(*tensors: Tensor) -> bool:
+def usable(*tensors: Tensor, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> bool:
     """Return whether the kernels may work on `tensors`: single precision on the CPU, and no transform of torch active.
 
-    Everything else (double precision, other devices, forward-mode derivatives, `vmap`) goes through the reference.
+    Everything else (double precision if it is not among `dtypes`, other devices, forward-mode derivatives, `vmap`) goes
+    through the reference.
     """
     if KERNELS is None or transforming():
         return False
     return all(
-        tensor.dtype is torch.float32 and tensor.device.type == "cpu" and forward_ad.unpack_dual(tensor).tangent is None
+        tensor.dtype in dtypes and tensor.device.type == "cpu" and forward_ad.unpack_dual(tensor).tangent is None
         for tensor in tensors
     )
 
