@@ -1,6 +1,6 @@
 """Electrons: how fast images of surfaces are, how right their buffers, and what comes back out of them.
 
-python -m benchmarks.electron [--only speed,buffers,profile,heldout,recovery,generate]
+python -m benchmarks.electron [--only speed,buffers,profile,heldout,recovery,generate,oracle,mitsuba]
 
 speed      20 spheres at 256^2 and 2,000 at 1024^2, forward and with slopes, on one thread
 buffers    heights, normals and numbers of what is seen, against where lines meet the spheres of 50 random scenes
@@ -8,6 +8,8 @@ profile    edges of isolated particles of recipe tio2-sem against those of the r
 heldout    the same against real images that it was not set by, where they are there
 recovery   escape depth, tilt exponent, probe, detector and centres from a noisy image of 20 particles, and the dose
 generate   images with labels per second of recipe tio2-sem
+oracle     heights, normals and numbers of 20 spheres, against the rays of Mitsuba 3 where it is installed
+mitsuba    what its images of the same spheres cost, over ours, and those with slopes
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ from pathlib import Path
 import numpy as np
 import scipy.ndimage
 import torch
-from torch import Tensor
 
 import exitwave as ew
+from benchmarks import mitsuba_scene
 from exitwave.cli.images import read
 from exitwave.cli.measured import grey
 from exitwave.field import Canvas
@@ -60,22 +62,39 @@ def spheres(count: int, side: int, seed: int = 0) -> ew.Particles:
     return ew.Particles(ew.Sphere(), center, radius, [2.5] * count, secondary=[3.0] * count)
 
 
+def runs(part: ew.Particles, grid: ew.Grid) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return what renders spheres, and what does and goes back to all centres, radii and yields."""
+    scene = ew.Scene(ew.Specimen((part,)), ew.sem(sensor=ew.Ideal()), grid)
+    free = {path: ew.get(scene, path) for path in (PARTS + "center", PARTS + "size", PARTS + "secondary")}
+
+    def forward() -> None:
+        with torch.no_grad():
+            ew.render(scene)
+
+    def both() -> None:
+        values = {path: value.clone().requires_grad_() for path, value in free.items()}
+        ew.render(ew.substitute(scene, values)).square().sum().backward()
+
+    return forward, both
+
+
 def speed() -> None:
     """Print times of images and slopes by all centres, radii and yields."""
     for count, side in ((20, 256), (2000, 1024)):
-        part = spheres(count, side)
-        scene = ew.Scene(ew.Specimen((part,)), ew.sem(sensor=ew.Ideal()), ew.Grid((side, side), PIXEL))
-        free = {path: ew.get(scene, path) for path in (PARTS + "center", PARTS + "size", PARTS + "secondary")}
-
-        def forward(scene: ew.Scene = scene) -> None:
-            with torch.no_grad():
-                ew.render(scene)
-
-        def both(scene: ew.Scene = scene, free: dict[str, Tensor] = free) -> None:
-            values = {path: value.clone().requires_grad_() for path, value in free.items()}
-            ew.render(ew.substitute(scene, values)).square().sum().backward()
-
+        forward, both = runs(spheres(count, side), ew.Grid((side, side), PIXEL))
         print(f"speed: {count:,} spheres at {side}^2: {median(forward):.1f} ms, with slopes {median(both):.1f} ms")
+
+
+def oracle() -> None:
+    """Print how buffers of 20 spheres agree with the rays of Mitsuba."""
+    mitsuba_scene.oracle(spheres(20, 256), ew.Grid((256, 256), PIXEL))
+
+
+def mitsuba() -> None:
+    """Print what images of spheres cost Mitsuba, over ours."""
+    for count, side in ((20, 256), (2000, 1024)):
+        part, grid = spheres(count, side), ew.Grid((side, side), PIXEL)
+        mitsuba_scene.ratios(part, grid, *runs(part, grid))
 
 
 def buffers() -> None:
@@ -172,8 +191,9 @@ def bright(image: np.ndarray) -> np.ndarray:
     background = np.median(smooth)
     spread = 1.48 * np.median(np.abs(smooth - background))
     over = scipy.ndimage.binary_opening(smooth > background + max(4 * spread, 8.0), iterations=2)
-    numbers, _ = scipy.ndimage.label(scipy.ndimage.binary_fill_holes(over))
-    return np.asarray(numbers)
+    numbers = np.zeros(image.shape, dtype=np.int32)
+    scipy.ndimage.label(scipy.ndimage.binary_fill_holes(over), output=numbers)
+    return numbers
 
 
 def heldout() -> None:
@@ -259,6 +279,8 @@ PIECES = {
     "heldout": heldout,
     "recovery": recovery,
     "generate": generate,
+    "oracle": oracle,
+    "mitsuba": mitsuba,
 }
 
 
