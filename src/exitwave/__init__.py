@@ -6,7 +6,7 @@
 >>> image = ew.render(scene)
 """
 
-from exitwave.annotate import Truth, VolumeTruth, annotate
+from exitwave.annotate import Truth, VolumeTruth, annotate, sizes
 from exitwave.data import Stream, generate, recipe, recipes
 from exitwave.data.slabs import save_volume
 from exitwave.data.volumes import Volume, VolumeWriter, read_volume, write_volume
@@ -284,6 +284,7 @@ __all__ = [
     "save_mesh",
     "save_volume",
     "sem",
+    "sizes",
     "source_error",
     "substitute",
     "surface_distance",

@@ -102,7 +102,7 @@ def test_a_folder_at_work_is_refused(recipe: ew.Scene, tmp_path: Path) -> None:
         (
             {"format": "qqq"},
             "unknown format 'qqq'; known formats: classes, coco, masks, masks-png, membranes, meshes, nnunet, parquet, "
-            "yolo, yolo-obb",
+            "sizes, yolo, yolo-obb",
         ),
         ({"format": "coco,"}, "expected formats such as 'yolo-obb,coco', got 'coco,'"),
         ({"format": "yolo,yolo-obb"}, "got yolo and yolo-obb, which both write 'labels'; write them into folders"),

@@ -22,10 +22,18 @@ def generate(
         str,
         typer.Option(
             help="Label formats, separated by commas: yolo-obb, yolo, coco, masks, masks-png, classes, nnunet, "
-            "parquet; of volumes masks, membranes, meshes. What suits the recipe without it."
+            "sizes, parquet; of volumes masks, membranes, meshes. What suits the recipe without it."
         ),
     ] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes that render; the files are the same for any.")] = 1,
+    readable: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Draw images anew in which less than this share of the objects, such as 0.9, has an outline that can "
+            "be seen. All are kept without it.",
+        ),
+    ] = None,
     assignments: Set = None,
 ) -> None:
     """Write a dataset of annotated images.
@@ -36,11 +44,14 @@ def generate(
     from exitwave.data import generate as run
     from exitwave.data.writers import writers
 
-    done = run(scene_of(recipe, assignments), out, n, seed, format, workers)
+    done = run(scene_of(recipe, assignments), out, n, seed, format, workers, readable=readable)
     _times(done)
     again = f"; {done.reused} were there" if done.reused else ""
     rate = f", {done.written / done.elapsed:.2f} images/s" if done.written else ""
     print(f"\n{done.written} images in {done.elapsed:.1f} s{rate}{again}")
+    if readable is not None:
+        drawn = done.written + done.rejected
+        print(f"{done.rejected} of {drawn} drawn were rejected: less than {readable:.0%} of the outlines could be seen")
     for name, writer in writers(done.formats).items():
         kind = {"csv": "truth table", "sheet": "contact sheet", "images": "images"}.get(name, f"labels ({name})")
         for owned in writer.owns:

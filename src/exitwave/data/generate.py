@@ -20,13 +20,14 @@ from typing import Any
 
 from exitwave import toml
 from exitwave.data import catalogue, run
-from exitwave.data.frame import Frame, expose, name_of, split_of
+from exitwave.data.frame import Frame, name_of, split_of
 from exitwave.data.images import stored, stored_volume, suffix
 from exitwave.data.memory import keep_freed_memory
 from exitwave.data.progress import reporting
 from exitwave.data.run import Job
 from exitwave.data.stacks import OME
 from exitwave.data.store import Stored, clean, locked, matches, summed, write
+from exitwave.data.tries import checked, drawn
 from exitwave.data.writers import Entry, Writer, parse, usual, writers
 from exitwave.random import Key
 from exitwave.scene import Scene
@@ -36,8 +37,9 @@ from exitwave.scene import Scene
 class Run:
     """What `generate` did: formats, frames written and frames that were there already, and where the time went.
 
-    `seconds` adds up all workers' time by stage (sample, render, annotate, encode, write; check is that of frames that
-    were there); `elapsed` is the time on the clock.
+    `rejected` images were drawn besides those written; too few outlines could be seen in them. `seconds` adds up all
+    workers' time by stage (sample, render, annotate, judge, encode, write; check is that of frames that were there);
+    `elapsed` is the time on the clock.
     """
 
     folder: Path
@@ -46,6 +48,7 @@ class Run:
     reused: int
     seconds: dict[str, float]
     elapsed: float
+    rejected: int = 0
 
     @property
     def sheet(self) -> Path:
@@ -58,6 +61,7 @@ class _Outcome:
     index: int
     reused: bool
     seconds: dict[str, float]
+    rejected: int = 0
 
 
 def generate(
@@ -68,6 +72,7 @@ def generate(
     format: str = "auto",
     workers: int = 1,
     progress: bool | None = None,
+    readable: float | None = None,
 ) -> Run:
     """Write `n` annotated images or volumes drawn from `recipe` into the folder `out`, and return what was done.
 
@@ -79,6 +84,10 @@ def generate(
     A run that was interrupted, or that is to become longer, is continued by calling again with the same arguments:
     what is complete and undamaged stays, everything else is made anew. A folder that holds another run, more frames
     than `n`, or anything else is refused. `progress` shows a bar; None shows it in a terminal only.
+
+    With `readable`, the share of the objects whose outlines have to be seen in an image (see
+    `exitwave.data.readable.visibility`), frames that cannot be read are drawn anew, each from keys of its own, 20 times
+    at most. Records and manifest tell how many were rejected.
 
     With `workers` above 1, a script must call this under `if __name__ == "__main__":`, as processes are started anew.
 
@@ -95,7 +104,8 @@ def generate(
     Key(seed)  # checks the seed
     scene = catalogue.recipe(recipe)
     dimensions = len(scene.grid.shape)
-    job = Job(Path(out), toml.dump(scene), seed, usual(parse(format), dimensions), catalogue.classes_of(scene))
+    share = checked(readable, dimensions)
+    job = Job(Path(out), toml.dump(scene), seed, usual(parse(format), dimensions), catalogue.classes_of(scene), share)
     made = writers(job.formats, dimensions)  # before anything is written: a format may be unknown, or lack a package
     start = time.perf_counter()
     with locked(job.folder):
@@ -108,10 +118,11 @@ def generate(
                 "choose another folder"
             )
         seconds: dict[str, float] = {}
-        reused = 0
+        reused = rejected = 0
         with reporting(n, progress) as report:
             for outcome in _outcomes(job, n, min(workers, n)):
                 reused += outcome.reused
+                rejected += outcome.rejected
                 for stage, spent in outcome.seconds.items():
                     seconds[stage] = seconds.get(stage, 0.0) + spent
                 report(outcome.reused)
@@ -120,7 +131,7 @@ def generate(
             _finish(job, n, made)
         end = time.perf_counter()
     seconds["finish"] = end - before
-    return Run(job.folder, job.formats, n - reused, reused, seconds, end - start)
+    return Run(job.folder, job.formats, n - reused, reused, seconds, end - start, rejected)
 
 
 def _outcomes(job: Job, n: int, workers: int) -> Iterator[_Outcome]:
@@ -211,8 +222,8 @@ def _frame(job: Job, index: int) -> _Outcome:
     if run.is_complete(job, index):
         return _Outcome(index, True, {"check": time.perf_counter() - start})
     scene, made = _prepared(job.recipe, job.formats)
-    exposure = expose(scene, Key(job.seed, index))
-    drawn = time.perf_counter()
+    exposure, rejected = drawn(scene, Key(job.seed, index), job.readable)
+    exposed = time.perf_counter()
     deep = len(scene.grid.shape) == 3
     image = (stored_volume if deep else stored)(exposure.image, exposure.bits)
     path = f"images/{split_of(index)}/{name_of(index)}{OME if deep else suffix(image)}"
@@ -225,9 +236,10 @@ def _frame(job: Job, index: int) -> _Outcome:
     encoded = time.perf_counter()
     sums = {place: dataclasses.asdict(write(job.folder / place, [data])) for place, data in files.items()}
     record = {"index": index, "split": frame.split, "image": path, "shape": list(exposure.truth.shape), "files": sums}
-    run.write_record(job, index, {**record, "notes": notes})
-    seconds = {**exposure.seconds, "encode": encoded - drawn, "write": time.perf_counter() - encoded}
-    return _Outcome(index, False, seconds)
+    told = {} if job.readable is None else {"rejected": rejected}
+    run.write_record(job, index, {**record, **told, "notes": notes})
+    seconds = {**exposure.seconds, "encode": encoded - exposed, "write": time.perf_counter() - encoded}
+    return _Outcome(index, False, seconds, rejected)
 
 
 def _finish(job: Job, n: int, made: Mapping[str, Writer]) -> None:
@@ -246,7 +258,8 @@ def _finish(job: Job, n: int, made: Mapping[str, Writer]) -> None:
             path = run.record_path(record["index"])
             yield path, summed(job.folder / path)
 
-    write(job.folder / "manifest.json", run.manifest(job, n, files()))
+    rejected = 0 if job.readable is None else sum(record["rejected"] for record in _records(job, n))
+    write(job.folder / "manifest.json", run.manifest(job, n, rejected, files()))
 
 
 def _finished(job: Job, n: int) -> bool:

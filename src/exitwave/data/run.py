@@ -27,7 +27,8 @@ _VERSIONS = ("exitwave", "torch", "numpy", "scipy", "pillow", "tifffile", "image
 class Job:
     """What a run draws, and into which formats: the same job gives the same bytes.
 
-    `recipe` is the recipe as TOML, `classes` the names of the classes.
+    `recipe` is the recipe as TOML, `classes` the names of the classes, `readable` the share of outlines that have to be
+    seen in an image for it to be kept; None keeps all.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Job:
     seed: int
     formats: tuple[str, ...]
     classes: tuple[str, ...]
+    readable: float | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return what two runs must have in common to share a folder."""
@@ -43,6 +45,7 @@ class Job:
             "seed": self.seed,
             "formats": list(self.formats),
             "classes": list(self.classes),
+            **({} if self.readable is None else {"readable": self.readable}),
             "recipe": self.recipe,
             "versions": versions(self.formats),
         }
@@ -103,6 +106,10 @@ def _difference(other: Mapping[str, Any], own: Mapping[str, Any]) -> str:
         if other[name] != own[name]:
             there, here = (",".join(side[name]) if name != "seed" else side[name] for side in (other, own))
             return f"its {name} is {there}, got {here}; pass the same to continue it"
+    shares = [side.get("readable") for side in (other, own)]
+    if shares[0] != shares[1]:
+        there, here = ("not given" if share is None else share for share in shares)
+        return f"its readable is {there}, got {here}; pass the same to continue it"
     for name in (*own["versions"], *other["versions"]):
         there, here = other["versions"].get(name), own["versions"].get(name)
         if there != here:
@@ -167,9 +174,13 @@ def read_manifest(job: Job) -> dict[str, Any] | None:
         return None
 
 
-def manifest(job: Job, n: int, files: Iterator[tuple[str, Stored]]) -> Iterator[bytes]:
-    """Yield the text of manifest.json: the job, the number of frames, and size and sum of every other file."""
-    head = _pretty({**job.identity(), "frames": n}).decode().rstrip().removesuffix("}").rstrip()
+def manifest(job: Job, n: int, rejected: int, files: Iterator[tuple[str, Stored]]) -> Iterator[bytes]:
+    """Yield the text of manifest.json: the job, the number of frames, and size and sum of every other file.
+
+    With a share that has to be readable comes how many images were `rejected` for it.
+    """
+    counts = {"frames": n} if job.readable is None else {"frames": n, "rejected": rejected}
+    head = _pretty({**job.identity(), **counts}).decode().rstrip().removesuffix("}").rstrip()
     yield f'{head},\n  "files": {{'.encode()
     for number, (path, stored) in enumerate(files):
         entry = json.dumps({"bytes": stored.bytes, "sha256": stored.sha256})

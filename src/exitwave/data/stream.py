@@ -13,7 +13,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 from exitwave import toml
 from exitwave.annotate import Truth, VolumeTruth
 from exitwave.data.catalogue import classes_of, recipe
-from exitwave.data.frame import Exposure, Frame, expose
+from exitwave.data.frame import Exposure, Frame
+from exitwave.data.tries import checked, drawn
 from exitwave.random import Key
 from exitwave.scene import Scene
 
@@ -21,8 +22,8 @@ from exitwave.scene import Scene
 class Stream(IterableDataset[dict[str, Any]]):
     """Frames `start`, `start` + 1, ... of a recipe, `length` of them or without end, rendered as they are asked for.
 
-    Frame i is the one that `generate` writes under that number with the same recipe and seed, before it is rounded for
-    the file. Each is a dict:
+    Frame i is the one that `generate` writes under that number with the same recipe, seed and share `readable` of
+    outlines that can be seen, before it is rounded for the file. Each is a dict:
 
     - `image` (C, H, W), float32, in the sensor's unit: counts from a camera. C is 1 or the number of colours.
     - `ids` (H, W), int64: 0 is background, other values are the `id` of an object.
@@ -55,6 +56,7 @@ class Stream(IterableDataset[dict[str, Any]]):
         start: int = 0,
         length: int | None = None,
         shard: tuple[int, int] | None = None,
+        readable: float | None = None,
     ) -> None:
         scene = recipe(source)
         Key(seed, start)  # checks both
@@ -67,6 +69,7 @@ class Stream(IterableDataset[dict[str, Any]]):
         self.recipe = toml.dump(scene)
         self.classes = classes_of(scene)
         self.seed, self.start, self.length = seed, start, length
+        self.readable = checked(readable, len(scene.grid.shape))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         scene = toml.load(self.recipe)
@@ -79,7 +82,7 @@ class Stream(IterableDataset[dict[str, Any]]):
             own += self.ranks * workers
 
     def _frame(self, scene: Scene, index: int) -> dict[str, Any]:
-        exposure = expose(scene, Key(self.seed, index))
+        exposure, _ = drawn(scene, Key(self.seed, index), self.readable)
         if len(scene.grid.shape) == 3:
             return self._volume(exposure, index)
         image = exposure.image

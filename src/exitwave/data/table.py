@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -86,3 +88,22 @@ def names_of(tables: Callable[[], Iterator[dict[str, list[Any]]]]) -> dict[str, 
             if found.get(name) is None:
                 found[name] = next((type(value) for value in values if value is not None), None)
     return {name: kind or float for name, kind in found.items()}
+
+
+def csv_of(tables: Callable[[], Iterator[dict[str, list[Any]]]]) -> Iterator[bytes]:
+    r"""Yield tables, one below the other, as the text of a CSV file; None is an empty cell.
+
+    >>> b"".join(csv_of(lambda: iter([{"id": [1, 2]}, {"id": [1], "size": [0.5]}])))
+    b'id,size\n1,\n2,\n1,0.5\n'
+    """
+    names = list(names_of(tables))
+    yield _text([names])
+    for table in tables():
+        count = len(table["id"])
+        yield _text(zip(*(table.get(name) or [None] * count for name in names), strict=True))
+
+
+def _text(rows: Iterable[Iterable[Any]]) -> bytes:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    return file.getvalue().encode()
