@@ -18,7 +18,7 @@ from exitwave.specimen.shapes import root
 # Plane waves that the surface behind a relief is the sum of; so many show no pattern.
 _WAVES = 128
 # Exponent of the share of waves beyond a frequency, at twice that: it leaves slopes finite.
-_TAIL = 2.0
+_TAIL = 4.0
 # The narrowest edge, as a share of a step of that surface: its flat tops and saddles have none.
 _NARROW = 1e-3
 
