@@ -121,3 +121,10 @@ def test_a_scene_without_instances_has_empty_columns() -> None:
     found = measured()
     assert set(found) >= {"diameter", "min_feret", "max_feret", "area", "perimeter", "aspect_ratio", "circularity"}
     assert all(column.shape == (0,) for column in found.values())
+
+
+def test_volumes_have_no_silhouettes() -> None:
+    scene = ew.sample(ew.recipe("nuclei"), ew.Key(0))
+    small = ew.substitute(scene, {"grid": ew.Grid((4, 16, 16), scene.grid.pixel)})
+    with pytest.raises(TypeError, match="expected the Truth of an image, got VolumeTruth"):
+        sizes(annotate(small))

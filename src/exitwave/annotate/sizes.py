@@ -38,6 +38,8 @@ def sizes(truth: Truth) -> dict[str, np.ndarray]:
     >>> {name: round(float(size[0]), 4) for name, size in sizes(ew.annotate(scene)).items() if "feret" in name}
     {'min_feret': 3.0, 'max_feret': 5.0}
     """
+    if not isinstance(truth, Truth):
+        raise TypeError(f"expected the Truth of an image, got {type(truth).__name__}; pass annotate(scene)")
     found = [_measured(contour * truth.pixel) for contour in truth.contours]
     columns = np.array(found, dtype=np.float64).reshape(-1, len(_Measures._fields)).T
     area, perimeter, narrow, wide, row, column = columns

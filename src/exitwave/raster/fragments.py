@@ -18,10 +18,7 @@ from torch import Tensor
 
 from exitwave import native
 from exitwave.field import Canvas
-from exitwave.raster.surfaces import surfaces
-from exitwave.raster.wires import united
-from exitwave.specimen import Film, Particles
-from exitwave.specimen.wires import Chains
+from exitwave.specimen import Film
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,11 @@ class Fragments:
                 f"bodies lie on the support at z = 0 or rise from it, got number {number} below it, up to "
                 f"{highest:.4g} um; raise its z"
             )
-        return Fragments(*(values[..., up] for values in vars(self).values()))
+        return self.only(up.nonzero()[:, 0])
+
+    def only(self, numbers: Tensor) -> Fragments:
+        """Return those of these numbers (K,), in their order."""
+        return Fragments(*(values.index_select(-1, numbers) for values in vars(self).values()))
 
     def below(self) -> Tensor:
         """Return how much of all bodies lies at and below every fragment (F,), in micrometres of thickness."""
@@ -99,7 +100,7 @@ def fragments(parts: Sequence[object], canvas: Canvas, like: Tensor) -> Fragment
     """Return the fragments of all bodies over a canvas, with the dtype of `like`; differentiable in their numbers.
 
     >>> from exitwave.grid import Grid
-    >>> from exitwave.specimen import Sphere
+    >>> from exitwave.specimen import Particles, Sphere
     >>> ball = Particles(Sphere(), center=[[1.0, 0, 0]], size=[[1.0]], index=[1.5])
     >>> found = fragments([ball], Canvas(Grid((5, 5), 0.5), (0, 0), (5, 5)), torch.zeros(()))
     >>> middle = found.sample == 12
@@ -113,16 +114,21 @@ def fragments(parts: Sequence[object], canvas: Canvas, like: Tensor) -> Fragment
         found += more
         first += count
     if not found:
-        none = like.new_zeros(0)
-        number = none.long()
-        return Fragments(number, number, none, none, none.expand(2, 0), none)
-    sample, body, top, bottom, share = (
-        torch.cat([getattr(one, name) for one in found]) for name in ("sample", "body", "top", "bottom", "share")
-    )
-    slope = torch.cat([one.slope for one in found], 1)
-    order = _order(sample, top.detach(), canvas)
-    sample, body, top, bottom, share = (each.index_select(0, order) for each in (sample, body, top, bottom, share))
-    return Fragments(sample, body, top, bottom, slope.index_select(1, order), share)
+        return nothing(like)
+    whole = joined(found)
+    order = _order(whole.sample, whole.top.detach(), canvas)
+    return whole.only(order)
+
+
+def nothing(like: Tensor) -> Fragments:
+    """Return no fragments, of the dtype of `like`."""
+    none = like.new_zeros(0)
+    return Fragments(none.long(), none.long(), none, none, none.expand(2, 0), none)
+
+
+def joined(found: Sequence[Fragments]) -> Fragments:
+    """Return several fragments as one, in their order."""
+    return Fragments(*(torch.cat(columns, -1) for columns in zip(*(vars(one).values() for one in found), strict=True)))
 
 
 def _passed(sample: Tensor, through: Tensor) -> tuple[Tensor, Tensor]:
@@ -182,26 +188,10 @@ def fragments_of(part: object, first: int, canvas: Canvas, like: Tensor) -> tupl
     """
     raise TypeError(
         "electrons see Particles, Mesh and Chains, and Film as the support's texture, got "
-        f"{type(part).__name__}; leave it out, or register it for fragments_of"
+        f"{type(part).__name__}; draw a population of a recipe with sample(scene, Key(seed)), leave anything else out"
     )
 
 
 @fragments_of.register
 def _(part: Film, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
     return [], 0
-
-
-@fragments_of.register
-def _(part: Particles, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
-    found = surfaces(part, canvas, like)
-    return [Fragments(found.sample, found.body + first, *found[2:])], part.count
-
-
-@fragments_of.register
-def _(part: Chains, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
-    """Those of the capsules, as one body of each wire."""
-    capsules, wire = part.capsules()
-    pieces = fragments([capsules], canvas, like)
-    owner = wire[pieces.body] + first
-    whole = united(pieces.sample, owner, pieces.top, pieces.bottom, pieces.slope, pieces.share)
-    return [Fragments(*whole)], part.count

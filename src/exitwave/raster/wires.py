@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from exitwave.field import Canvas
+from exitwave.raster.fragments import Fragments, fragments, fragments_of
+from exitwave.specimen.wires import Chains
 
-def united(
-    sample: Tensor, body: Tensor, top: Tensor, bottom: Tensor, slope: Tensor, share: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return the fragments of bodies, the arrays of `Fragments` in any order, from those of their pieces in its order.
+
+@fragments_of.register
+def chain_fragments(chains: Chains, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
+    """Return the fragments of wires, each the union of its capsules, and how many wires there are."""
+    capsules, wire = chains.capsules()
+    pieces = fragments([capsules], canvas, like)
+    return [united(replace(pieces, body=wire[pieces.body] + first))], chains.count
+
+
+def united(pieces: Fragments) -> Fragments:
+    """Return the fragments of bodies, in any order, from those of their pieces, which have the bodies' numbers.
 
     Over one sample, pieces of a body that overlap or touch along z are one fragment. Of two pieces that cover shares of
     a cell, the smaller share is taken to lie within the larger one, as it does where a chain of capsules runs on: the
@@ -18,17 +30,16 @@ def united(
 
     >>> number, height = torch.zeros(2, dtype=torch.int64), torch.tensor([3.0, 2.0])
     >>> slope, share = torch.zeros(2, 2), torch.tensor([0.25, 1.0])
-    >>> _, _, top, bottom, _, share = united(number, number, height, height - 1.5, slope, share)
-    >>> top.tolist(), bottom.tolist(), share.tolist()
+    >>> whole = united(Fragments(number, number, height, height - 1.5, slope, share))
+    >>> whole.top.tolist(), whole.bottom.tolist(), whole.share.tolist()
     ([2.25], [0.5], [1.0])
     """
-    if not len(sample):
-        return sample, body, top, bottom, slope, share
-    column = sample * (int(body.amax()) + 1) + body
+    if not len(pieces.sample):
+        return pieces
+    column = pieces.sample * (int(pieces.body.amax()) + 1) + pieces.body
     order = torch.argsort(column, stable=True)
-    sample, body, top, bottom, share = (each.index_select(0, order) for each in (sample, body, top, bottom, share))
-    slope = slope.index_select(1, order)
-    column = column[order]
+    pieces, column = pieces.only(order), column[order]
+    top, bottom, share = pieces.top, pieces.bottom, pieces.share
     starts = torch.ones_like(column, dtype=torch.bool)
     starts[1:] = (column[1:] != column[:-1]) | (top.detach()[1:] < _lowest(bottom.detach(), column)[:-1])
     number = torch.cumsum(starts, 0) - 1
@@ -46,7 +57,8 @@ def united(
     upward = rising[torch.argsort(number[rising], stable=True)]
     below = torch.zeros_like(share).index_copy(0, upward, _uncovered(share.index_select(0, upward), number))
     below = below / whole.index_select(0, number)
-    return sample[first], body[first], mean(top, above), mean(bottom, below), mean(slope, above), whole
+    sample, body = pieces.sample[first], pieces.body[first]
+    return Fragments(sample, body, mean(top, above), mean(bottom, below), mean(pieces.slope, above), whole)
 
 
 def _lowest(bottom: Tensor, column: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Surfaces: where lines along z through the samples of a canvas enter and leave particles.
+"""Chords of particles, one by one: where lines along z through the samples of a canvas enter and leave them.
 
 The reference is in plain torch, a chunk of patches at a time: any device, any dtype, any shape with a `chord` and an
 `edge`, and slopes are the chord's own derivatives. The compiled kernels of native/fragments.cpp stand in for it on the
@@ -7,8 +7,8 @@ CPU, in single precision, for the shapes of this package.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch.autograd import forward_ad
 from exitwave import native
 from exitwave.field import Canvas
 from exitwave.raster.bodies import BODIES
+from exitwave.raster.fragments import Fragments, fragments_of, joined, nothing
 from exitwave.raster.splat import CHUNK, SIZES, patch_groups
 from exitwave.specimen import Particles
 from exitwave.specimen.shapes import Shape
@@ -25,19 +26,9 @@ from exitwave.specimen.shapes import Shape
 _TOUCH = 1e-6
 
 
-class Surfaces(NamedTuple):
-    """F places where lines meet particles, in any order: the arrays of `Fragments`."""
-
-    sample: Tensor
-    body: Tensor
-    top: Tensor
-    bottom: Tensor
-    slope: Tensor
-    share: Tensor
-
-
-def surfaces(particles: Particles, canvas: Canvas, like: Tensor) -> Surfaces:
-    """Return where lines meet particles, with the dtype of `like`; differentiable in poses and sizes."""
+@fragments_of.register
+def particle_fragments(particles: Particles, first: int, canvas: Canvas, like: Tensor) -> tuple[list[Fragments], int]:
+    """Return the fragments of particles, differentiable in poses and sizes, and how many particles there are."""
     dy, dx = canvas.grid.spacing
     # As they are: no corrections that keep volumes, as optical path differences want them.
     rows, scale = particles.shape.prepare(particles.size, particles.axes, 0.0)
@@ -46,8 +37,10 @@ def surfaces(particles: Particles, canvas: Canvas, like: Tensor) -> Surfaces:
     inputs = (rows.to(like), scale.to(like), position, center[:, 0])
     plan = _Plan(particles, canvas)
     if type(particles.shape) in BODIES and native.usable(*inputs):
-        return Surfaces(*_Native.apply(plan, *inputs))
-    return plan.find(*inputs)
+        found = Fragments(*_Native.apply(plan, *inputs))
+    else:
+        found = plan.find(*inputs)
+    return [replace(found, body=found.body + first)], particles.count
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class _Plan:
     particles: Particles
     canvas: Canvas
 
-    def find(self, rows: Tensor, scale: Tensor, position: Tensor, altitude: Tensor) -> Surfaces:
+    def find(self, rows: Tensor, scale: Tensor, position: Tensor, altitude: Tensor) -> Fragments:
         """Return where lines meet the particles, in plain torch."""
         height, width = self.canvas.grid.shape
         with torch.no_grad():
@@ -73,9 +66,8 @@ class _Plan:
                 corner = torch.round(place.detach()) - rows.new_tensor(patch) // 2 if side else 0 * place
                 found.append(self._patch(rows[some], scale[some], place, altitude[some], corner, patch, some))
         if not found:
-            none = rows.new_zeros(0)
-            return Surfaces(none.long(), none.long(), none, none, none.expand(2, 0), none)
-        return Surfaces(*(torch.cat(columns, -1) for columns in zip(*found, strict=True)))
+            return nothing(rows)
+        return joined(found)
 
     def _patch(
         self,
@@ -86,7 +78,7 @@ class _Plan:
         corner: Tensor,
         patch: tuple[int, int],
         body: Tensor,
-    ) -> Surfaces:
+    ) -> Fragments:
         """Return what is found over patches of samples that begin at `corner` (n, 2)."""
         (dy, dx), (height, width) = self.canvas.grid.spacing, self.canvas.grid.shape
         shape, cell = self.particles.shape, (dy * dx) ** 0.5
@@ -107,7 +99,7 @@ class _Plan:
         owner = kept // (patch[0] * patch[1])
         low, high = (altitude.index_select(0, owner) + end.flatten().index_select(0, kept) for end in (entry, leave))
         slope = slope.flatten(1).index_select(1, kept)
-        return Surfaces(flat, body[owner], high, low, slope, share.flatten().index_select(0, kept))
+        return Fragments(flat, body[owner], high, low, slope, share.flatten().index_select(0, kept))
 
     def again(self, inputs: tuple[Tensor, ...], sample: Tensor, body: Tensor) -> list[Tensor]:
         """Return tops, bottoms, slopes and shares at these samples of these bodies, with a tape of their own."""
@@ -117,7 +109,8 @@ class _Plan:
         # What rounding has made the kernels find alone has no slope here; it covers next to nothing.
         place = torch.searchsorted(ordered, wanted).clamp(max=max(len(order) - 1, 0))
         there = (ordered[place] == wanted).to(found.top)
-        return [values.index_select(-1, order[place]) * there for values in found[2:]]
+        values = (found.top, found.bottom, found.slope, found.share)
+        return [value.index_select(-1, order[place]) * there for value in values]
 
 
 def _sloped(shape: Shape, rows: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Surfaces of particles by the compiled kernels against plain torch, forward and backward."""
+"""Fragments of particles by the compiled kernels against plain torch, forward and backward."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from torch import Tensor
 
 import exitwave as ew
 from exitwave import native
-from exitwave.raster.surfaces import Surfaces, surfaces
+from exitwave.raster.chords import particle_fragments
+from exitwave.raster.fragments import Fragments
 from exitwave.specimen import Shape
 
 compiled = pytest.mark.skipif(native.KERNELS is None, reason="installed without the compiled kernels")
@@ -26,11 +27,18 @@ COLUMNS = ("top", "bottom", "slope", "share")
 
 @dataclass(frozen=True)
 class Found:
-    """Surfaces in the order of samples and bodies, and the gradients of a random sum over some of them."""
+    """Fragments in the order of samples and bodies, and the gradients of a random sum over some of them."""
 
     key: Tensor
     columns: tuple[Tensor, ...]
     gradients: tuple[Tensor, ...]
+
+
+def surfaces(part: ew.Particles, like: Tensor) -> Fragments:
+    """Return the fragments of particles."""
+    (found,), count = particle_fragments(part, 0, CANVAS, like)
+    assert count == part.count
+    return found
 
 
 def find(one: Crowd, among: Tensor | None = None) -> Found:
@@ -38,12 +46,14 @@ def find(one: Crowd, among: Tensor | None = None) -> Found:
     fresh = [tensor.clone().requires_grad_() for tensor in one.free[:3]]
     center, size, rotation = fresh
     body = ew.Particles(one.shape, center, size, torch.ones_like(center[:, 0]), rotation)
-    found = surfaces(body, CANVAS, one.center[0, 0])
+    found = surfaces(body, one.center[0, 0])
     # Where a line only touches a body, its chord is what keeps roots from zero.
     long = (found.top - found.bottom > 1e-4).nonzero()[:, 0]
     key, order = torch.sort((found.sample * body.count + found.body)[long])
     place = found.sample[long[order]]
-    columns = tuple(column.index_select(-1, long[order]) for column in found[2:])
+    columns = tuple(
+        column.index_select(-1, long[order]) for column in (found.top, found.bottom, found.slope, found.share)
+    )
     top, bottom, slope, share = (column.detach() for column in columns)
     # At rims slopes and their derivatives grow without bound, above and below.
     inner = (share > 0.3) & (slope.norm(dim=0) < 10) & (top - bottom > 0.02)
@@ -108,16 +118,19 @@ def everything() -> list[Tensor]:
 @compiled
 def test_any_number_of_threads_gives_the_same_bytes() -> None:
     before = torch.get_num_threads()
-    found: list[Surfaces] = []
+    found: list[Fragments] = []
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
             one = crowd(ew.Ellipsoid(), count=300)
-            found.append(surfaces(one.particles(), CANVAS, torch.zeros(())))
+            found.append(surfaces(one.particles(), torch.zeros(())))
     finally:
         torch.set_num_threads(before)
     for other in found[1:]:
-        assert all(torch.equal(first, second) for first, second in zip(found[0], other, strict=True))
+        assert all(
+            torch.equal(first, second)
+            for first, second in zip(vars(found[0]).values(), vars(other).values(), strict=True)
+        )
 
 
 @compiled
@@ -125,7 +138,7 @@ def test_simd_levels_agree(tmp_path: Path) -> None:
     here = everything()
     for level in ("baseline", "v3"):
         path = tmp_path / f"{level}.pt"
-        code = "import torch; from raster.test_surfaces_native import everything; "
+        code = "import torch; from raster.test_fragments_native import everything; "
         code += f"torch.save(everything(), {str(path)!r})"
         environment = os.environ | {"EXITWAVE_SIMD": level, "PYTHONPATH": str(Path(__file__).parents[1])}
         subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
@@ -144,7 +157,7 @@ def test_second_derivatives_take_the_plain_path(monkeypatch: pytest.MonkeyPatch)
     def curvature() -> Tensor:
         radius = torch.tensor([[0.55], [0.8]], requires_grad=True)
         body = ew.Particles(ew.Sphere(), torch.tensor([[0.0, 0.1, 0.2], [0.5, 1.0, -2.0]]), radius, torch.ones(2))
-        found = surfaces(body, CANVAS, torch.zeros(()))
+        found = surfaces(body, torch.zeros(()))
         inner = (found.share == 1) & (found.slope.detach().norm(dim=0) < 3)
         total = (found.top.square() + found.slope.square().sum(0))[inner].sum()
         (slope,) = torch.autograd.grad(total, radius, create_graph=True)
@@ -159,7 +172,7 @@ def test_second_derivatives_take_the_plain_path(monkeypatch: pytest.MonkeyPatch)
 def test_transforms_of_torch_take_the_plain_path() -> None:
     def total(radius: Tensor) -> Tensor:
         body = ew.Particles(ew.Sphere(), torch.tensor([[0.0, 0.1, 0.2]]), radius, torch.ones(1))
-        return surfaces(body, CANVAS, torch.zeros(())).top.square().sum()
+        return surfaces(body, torch.zeros(())).top.square().sum()
 
     size = torch.tensor([[0.55]])
     (expected,) = torch.autograd.grad(total(free := size.clone().requires_grad_()), free)
@@ -175,6 +188,6 @@ def test_transforms_of_torch_take_the_plain_path() -> None:
 def test_particles_beyond_all_bounds_have_no_fragments(shape: Shape) -> None:
     one = crowd(shape, count=9)
     one.center[:4] = torch.tensor([[0.0, 1e30, 0.0], [0.0, 0.0, -1e30], [0.0, -9.0, 0.0], [1e30, 0.0, 17.0]])
-    found = surfaces(one.particles(), CANVAS, torch.zeros(()))
+    found = surfaces(one.particles(), torch.zeros(()))
     assert int(found.body.amin()) >= 4
     assert bool(torch.isfinite(found.top).all())
