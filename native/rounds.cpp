@@ -47,6 +47,13 @@ template <class T> struct Edge {
         end = run * length;
         climb = rise / run;
     }
+
+    // How far along its direction a place in the plane lies from the edge's start, and how far beside it.
+    EXITWAVE_METHOD void measure(T at_y, T at_x, T &along, T &beside) const {
+        const T away_y = at_y - y, away_x = at_x - x;
+        along = away_y * unit_y + away_x * unit_x;
+        beside = away_y * unit_x - away_x * unit_y;
+    }
 };
 
 template <class T> struct Face {
@@ -82,9 +89,8 @@ EXITWAVE_INLINE void strike_edges(const Rounds<T> &all, const T *row, const Plac
         const Edge<T> edge(row, all.edges, number);
         const T numbered = static_cast<T>(number);
         for (int i = 0; i < BLOCK; ++i) {
-            const T away_y = at.y[i] - edge.y, away_x = at.x[i] - edge.x;
-            const T along = away_y * edge.unit_y + away_x * edge.unit_x;
-            const T beside = away_y * edge.unit_x - away_x * edge.unit_y;
+            T along, beside;
+            edge.measure(at.y[i], at.x[i], along, beside);
             const T wide = square - beside * beside, lean = edge.rise * square_root_of(at_least_zero(wide));
             for (int side = 0; side < 2; ++side) {
                 const T sense = side == 0 ? T(1) : T(-1);
@@ -183,9 +189,8 @@ template <class T> void nearest_of(const Rounds<T> &all, long first, long last, 
                 const Edge<T> edge(row, all.edges, number);
                 const T numbered = static_cast<T>(number);
                 for (int i = 0; i < BLOCK; ++i) {
-                    const T away_y = at.y[i] - edge.y, away_x = at.x[i] - edge.x;
-                    const T along = away_y * edge.unit_y + away_x * edge.unit_x;
-                    const T beside = away_y * edge.unit_x - away_x * edge.unit_y;
+                    T along, beside;
+                    edge.measure(at.y[i], at.x[i], along, beside);
                     const T shorter = along - within(along, edge.end);
                     const T gap = beside * beside + shorter * shorter;
                     which[i] = gap < square[i] ? numbered : which[i];

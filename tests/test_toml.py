@@ -228,15 +228,19 @@ def test_recipes_may_carry_units() -> None:
 
 
 def test_priors_may_have_words() -> None:
-    film = 'type = "Film"\nsecondary = { type = "MaterialYield", body = "silver", on = "silicon", energy = 5 }'
     scene = ew.load(
-        f"""
+        """
         type = "Scene"
         [grid]
         shape = [8, 8]
         pixel = "10 nm"
         [[specimen.parts]]
-        {film}
+        type = "Population"
+        shape = { type = "Sphere" }
+        arrangement = { type = "Pile" }
+        count = 5
+        size = [0.02]
+        secondary = { type = "MaterialYield", body = "silver", on = "silicon", energy = 5 }
         [microscope.illumination]
         type = "Beam"
         [microscope.interaction]

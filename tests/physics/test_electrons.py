@@ -225,6 +225,12 @@ def test_bodies_below_the_support_are_refused() -> None:
     ew.render(scene(ball(), ball(0.15, (-0.16, 9.0, 0.0))))
 
 
+def test_a_body_that_rises_beyond_the_border_is_no_error() -> None:
+    """Of a sunk sphere the canvas holds a rim alone, which lies below the support: it is bare."""
+    image = ew.render(scene(ball(0.15, (-0.1, 0.48, 0.0))))
+    assert torch.allclose(image, torch.ones_like(image))
+
+
 def test_film_is_the_texture_of_the_support_and_not_of_bodies() -> None:
     film = ew.Film(scale=0.05, secondary=0.2, seed=3)
     grid = ew.Grid((256, 256), 0.01)

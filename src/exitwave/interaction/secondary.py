@@ -68,7 +68,7 @@ class SecondaryElectrons(Value):
         """Return the electrons that reach the detector (1, H, W), relative to the flat support."""
         like = torch.zeros((), dtype=specimen.dtype, device=specimen.device)
         canvas = self.canvas(specimen, illumination, grid)
-        found = fragments(specimen.parts, canvas, like).risen()
+        found = fragments(specimen.parts, canvas, like).risen(canvas.grid.shape)
         shown, height = self.yields(specimen, found, optics, canvas, like)
         shown = shown * self.shadows(height, canvas)
         image = _blurred(shown, illumination.sigma(height), canvas)

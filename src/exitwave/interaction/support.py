@@ -12,7 +12,7 @@ from exitwave.specimen import Film
 from exitwave.specimen.shapes import root
 from exitwave.stages import Counter
 
-# Steps lower than this, in micrometres, are as bright as they are high: a quotient stays one of two numbers.
+# In micrometres: a step of no height, whose derivative somebody asks for, divides as one of this height.
 _FLAT = 1e-9
 
 

@@ -53,14 +53,19 @@ class Fragments:
         down, across = self.slope
         return torch.stack([torch.ones_like(down), -down, -across], -1) * self.cosine[:, None]
 
-    def risen(self) -> Fragments:
-        """Return those whose top stands above z = 0; a one-line error where no part of a body does."""
+    def risen(self, shape: tuple[int, ...]) -> Fragments:
+        """Return those whose top stands above z = 0; a one-line error where no part of a body does.
+
+        `shape` is that of the canvas: of what its border cuts off nobody knows whether it rises beyond.
+        """
         up = self.top.detach() > 0
         if bool(up.all()):
             return self
+        row, column = self.sample // shape[1], self.sample % shape[1]
+        cut = (row == 0) | (row == shape[0] - 1) | (column == 0) | (column == shape[1] - 1)
         sunk = torch.zeros(int(self.body.amax()) + 1, dtype=torch.bool, device=up.device)
         sunk[self.body] = True
-        sunk[self.body[up]] = False
+        sunk[self.body[up | cut]] = False
         if bool(sunk.any()):
             number = int(sunk.nonzero()[0, 0])
             highest = float(self.top.detach()[self.body == number].amax())

@@ -10,12 +10,11 @@ covered: their yields are several times those of electrons, and rise with energy
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 
 from exitwave.model import Value
-from exitwave.specimen.materials import material
+from exitwave.specimen.materials import material, named
 
 ELEMENTS = {
     "H": (1, 1.008), "C": (6, 12.011), "N": (7, 14.007), "O": (8, 15.999), "F": (9, 18.998), "Na": (11, 22.990),
@@ -198,13 +197,4 @@ def electron_material(name: str) -> ElectronMaterial:
     Traceback (most recent call last):
     ValueError: expected the name of a material under electrons, got 'Silver'; did you mean 'silver'?
     """
-    names = {entry.name: entry for entry in ELECTRON_MATERIALS}
-    if name in names:
-        return names[name]
-    folded = {known.casefold(): known for known in names}
-    asked = str(name).casefold()
-    near = [known for known in folded if asked and asked in known] or difflib.get_close_matches(asked, folded, n=1)
-    remedy = f"did you mean {' or '.join(repr(folded[known]) for known in near)}?" if near else "choose one of "
-    raise ValueError(
-        f"expected the name of a material under electrons, got {name!r}; {remedy}{'' if near else ', '.join(names)}"
-    )
+    return named({entry.name: entry for entry in ELECTRON_MATERIALS}, name, "a material under electrons")

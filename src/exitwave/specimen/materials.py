@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import difflib
 import math
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, TypeVar
 
 from exitwave.model import Value
+
+_Entry = TypeVar("_Entry")
 
 SODIUM_D = 0.5893
 """The wavelength of the sodium D line in micrometres, to which `index_d` refers."""
@@ -263,11 +266,15 @@ def material(name: str) -> Material:
     Traceback (most recent call last):
     ValueError: expected the name of a material, got 'glass'; did you mean 'BK7 glass' or 'cover glass'?
     """
-    names = {entry.name: entry for entry in MATERIALS}
-    if name in names:
-        return names[name]
-    folded = {known.casefold(): known for known in names}
+    return named({entry.name: entry for entry in MATERIALS}, name, "a material")
+
+
+def named(entries: Mapping[str, _Entry], name: str, what: str) -> _Entry:
+    """Return the entry of that name; an unknown name is a one-line error with the nearest valid ones."""
+    if name in entries:
+        return entries[name]
+    folded = {known.casefold(): known for known in entries}
     asked = str(name).casefold()
     near = [known for known in folded if asked and asked in known] or difflib.get_close_matches(asked, folded, n=1)
     remedy = f"did you mean {' or '.join(repr(folded[known]) for known in near)}?" if near else "choose one of "
-    raise ValueError(f"expected the name of a material, got {name!r}; {remedy}{'' if near else ', '.join(names)}")
+    raise ValueError(f"expected the name of {what}, got {name!r}; {remedy}{'' if near else ', '.join(entries)}")
