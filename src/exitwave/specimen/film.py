@@ -17,7 +17,7 @@ from exitwave.specimen.shapes import root
 
 # Plane waves that the surface behind a relief is the sum of; so many show no pattern.
 _WAVES = 128
-# Exponent of the share of waves beyond a frequency, at twice that: it leaves slopes finite.
+# Exponent of the share of waves beyond a frequency, at twice that. With 2 single waves corrugate long outlines.
 _TAIL = 4.0
 # The narrowest edge, as a share of a step of that surface: its flat tops and saddles have none.
 _NARROW = 1e-3
@@ -101,8 +101,8 @@ class Film(Value):
 
         `origin` is the sample at y = x = 0, that in the middle without it.
 
-        Terraces lie between the level lines of a random surface g of unit variance with rough outlines, a sum of plane
-        waves. If its slopes along a line have the standard deviation 1 / L, the line crosses the level u
+        Terraces lie between the level lines of a random surface g of unit variance, a sum of plane waves. If its slopes
+        along a line have the standard deviation 1 / L, the line crosses the level u
 
             exp(-u^2 / 2) / (pi L)
 
@@ -134,7 +134,7 @@ class Film(Value):
         draws = torch.rand(3, _WAVES, generator=Key(self.seed).generator("relief"), dtype=torch.float64)
         number = torch.arange(_WAVES, dtype=torch.float64)
         # Lengths of the waves and, a golden section of the half turn apart, their directions are spread evenly, so that
-        # few waves give the spectrum. It falls as a power of the frequency, which makes outlines rough.
+        # few waves give the spectrum. It falls as a power of the frequency: outlines have detail of many sizes.
         radius = torch.sqrt((1 - (number + draws[0]) / _WAVES) ** (-1 / _TAIL) - 1)
         radius = radius * torch.sqrt(2 / radius.square().mean())
         azimuth = math.pi * (draws[1, 0] + number * (math.sqrt(5) - 1) / 2)
